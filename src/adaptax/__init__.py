@@ -1,0 +1,1 @@
+"""Deep meta-reinforcement learning in JAX."""

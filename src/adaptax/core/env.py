@@ -1,0 +1,134 @@
+"""Families of tasks. The task is an argument, never an attribute."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from adaptax.ops.spaces import Space
+from adaptax.core.types import PRNGKey, PyTree, Spec, Task, Transition
+
+Sampler = Callable[[PRNGKey], Task]
+Split = Literal["train", "validation", "test", "ood"]
+
+
+class TaskSplit(NamedTuple):
+    """Where tasks come from. Samplers are pure; `kind` says whether a test task can also be a training task."""
+
+    train: Sampler
+    validation: Sampler
+    test: Sampler
+    ood: Sampler
+    kind: Literal["iid", "disjoint"]
+
+    @staticmethod
+    def iid(sample: Sampler, ood: Sampler) -> "TaskSplit":
+        """Fresh draws for every split, from streams of keys that never meet."""
+
+        def stream(index: int) -> Sampler:
+            return lambda key: sample(jax.random.fold_in(key, index))
+
+        return TaskSplit(stream(0), stream(1), stream(2), ood, "iid")
+
+    def sampler(self, split: str) -> Sampler:
+        """The sampler of that name.
+
+        Raises:
+            ValueError: there is no split of that name.
+        """
+        if split not in ("train", "validation", "test", "ood"):
+            raise ValueError(f"no split '{split}'; it is one of train, validation, test, ood")
+        return getattr(self, split)
+
+
+class AbstractEnvironment(eqx.Module):
+    """What every family of tasks has, compiled or not."""
+
+    @property
+    @abstractmethod
+    def observation_space(self) -> Space:
+        """Space of one observation."""
+
+    @property
+    @abstractmethod
+    def action_space(self) -> Space:
+        """Space of one action."""
+
+    @property
+    @abstractmethod
+    def episode_steps(self) -> int:
+        """Longest episode, in steps."""
+
+    @property
+    @abstractmethod
+    def episodes(self) -> int:
+        """Episodes in a life, as the family's protocol has it."""
+
+    @property
+    @abstractmethod
+    def tasks(self) -> TaskSplit:
+        """The distribution of tasks and its splits."""
+
+    @abstractmethod
+    def describe(self, task: Task) -> Float[Array, " F"]:
+        """The hidden task as features, for privileged learners only."""
+
+    def score(self, task: Task, transition: Transition, split: str | None) -> Float[Array, ""]:
+        """What evaluation counts for a step: the reward, or an unbiased estimate of it with less noise.
+
+        `split` is None where the task was given and not drawn.
+        """
+        del task, split
+        return transition.reward
+
+    def spec(self, meta_steps: int = 1) -> Spec:
+        """What learners are built from."""
+        task = jax.eval_shape(self.tasks.train, jax.random.key(0))
+        features = jax.eval_shape(self.describe, task).shape[0]
+        return Spec(self.observation_space, self.action_space, features, self.episode_steps, self.episodes, meta_steps)
+
+
+class Environment(AbstractEnvironment):
+    """A family that compiles: pure functions of arrays, for one task and one copy; callers `vmap`."""
+
+    @abstractmethod
+    def reset(self, task: Task, key: PRNGKey) -> tuple[PyTree, Array]:
+        """A new episode: its state and first observation."""
+
+    @abstractmethod
+    def step(
+        self, task: Task, state: PyTree, action: Array, key: PRNGKey
+    ) -> tuple[PyTree, Array, Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
+        """One step: new state, its true observation, reward, terminated, truncated. It never resets by itself."""
+
+
+class Simulator:
+    """One stateful copy of a task on the host. Seeds are two uint32 numbers, the data of a random key."""
+
+    @abstractmethod
+    def reset(self, seed: np.ndarray) -> Any:
+        """A new episode; returns its first observation."""
+
+    @abstractmethod
+    def step(self, action: Any, seed: np.ndarray) -> tuple[Any, float, bool, bool]:
+        """One step: true next observation, reward, terminated, truncated."""
+
+    def close(self) -> None:
+        """Releases what the copy holds."""
+
+
+class HostEnvironment(AbstractEnvironment):
+    """A family whose simulators are ordinary stateful Python objects (Gymnasium, Meta-World, a plant)."""
+
+    @abstractmethod
+    def simulator(self, task: Task) -> Simulator:
+        """A new copy of `task`."""
+
+    def spec(self, meta_steps: int = 1) -> Spec:
+        """What learners are built from; samplers on the host are ordinary Python, so one task is really drawn."""
+        features = len(self.describe(self.tasks.train(jax.random.key(0))))
+        return Spec(self.observation_space, self.action_space, features, self.episode_steps, self.episodes, meta_steps)

@@ -1,0 +1,193 @@
+"""The same lives where the simulators are ordinary Python objects: a Python loop around the same compiled functions.
+
+It draws the same numbers as `core.lifetime`, and what it records is the same `Lifetime`. No callbacks from compiled
+code into stateful objects: acting and adapting are compiled, stepping is plain Python.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from adaptax.core.env import HostEnvironment, Simulator
+from adaptax.core.evaluate import Lived, first_episode_return, probe_life
+from adaptax.core.learner import Learner
+from adaptax.core.lifetime import Life, adapted, conceive, copies_of, recorded, step_keys, streams
+from adaptax.core.types import Lifetime, PRNGKey, PyTree, Schedule, Step, Task, Transition
+
+Simulators = list[list[Simulator]]  # [B][E]
+
+
+def pick(tree: PyTree, index: int) -> PyTree:
+    """One entry of the leading axis."""
+    return jax.tree.map(lambda x: x[index], tree)
+
+
+def stack(trees: list[PyTree], axis: int = 0) -> PyTree:
+    """Trees of equal structure along a new axis."""
+    return jax.tree.map(lambda *xs: np.stack(xs, axis), *trees)
+
+
+def host_draw(env: HostEnvironment, split: str, keys: PRNGKey) -> Task:
+    """One task for each key; samplers on the host are ordinary Python."""
+    return stack([env.tasks.sampler(split)(key) for key in keys])
+
+
+def build(env: HostEnvironment, tasks: Task, copies: int) -> Simulators:
+    """E simulators of each task."""
+    number = len(jax.tree.leaves(tasks)[0])
+    return [[env.simulator(pick(tasks, b)) for _ in range(copies)] for b in range(number)]
+
+
+def close(simulators: Simulators) -> None:
+    """Releases them all."""
+    for simulator in (s for row in simulators for s in row):
+        simulator.close()
+
+
+@eqx.filter_jit
+def _begin(learner: Learner, meta: PyTree, tasks: Task, descriptors: jax.Array, keys: PRNGKey, copies: int) -> Life:
+    spaces = learner.bound
+
+    def birth(task: Task, descriptor: jax.Array, key: PRNGKey) -> Life:
+        blank = jax.tree.map(
+            lambda x: jnp.broadcast_to(x, (copies, *x.shape)),
+            Step(spaces.observation.none(), spaces.action.none(), jnp.zeros(()), jnp.array(True)),
+        )
+        agent = conceive(learner, meta, descriptor, key, copies)
+        return Life(task, descriptor, agent, (), blank, jnp.zeros((), jnp.int32), key)
+
+    return jax.vmap(birth)(tasks, descriptors, keys)
+
+
+def host_births(
+    learner: Learner, env: HostEnvironment, meta: PyTree, tasks: Task, keys: PRNGKey, copies: int, sims: Simulators
+) -> Life:
+    """Newborn agents, each with its simulators at the start of an episode."""
+    descriptors = np.stack([env.describe(pick(tasks, b)) for b in range(len(sims))])
+    lives = _begin(learner, meta, tasks, descriptors, keys, copies)
+    return host_restart(lives, sims, _restart_keys(lives, copies))
+
+
+@eqx.filter_jit
+def _restart_keys(lives: Life, copies: int) -> jax.Array:
+    keys = jax.vmap(lambda life: copies_of(streams(life.key).resets, life.age, copies))(lives)
+    return jax.random.key_data(keys)
+
+
+@eqx.filter_jit
+def _step_keys(lives: Life, schedule: Schedule) -> tuple[PRNGKey, jax.Array, jax.Array]:
+    act, step, reset = jax.vmap(lambda life: step_keys(life.key, life.age, schedule), out_axes=1)(lives)
+    return act, jax.random.key_data(step), jax.random.key_data(reset)
+
+
+def host_restart(lives: Life, simulators: Simulators, seeds: jax.Array) -> Life:
+    """New episodes in all simulators."""
+    seeds = np.asarray(seeds)
+    first = [[sim.reset(seeds[b, e]) for e, sim in enumerate(row)] for b, row in enumerate(simulators)]
+    like = lives.step.observation
+    observation = jnp.asarray(np.asarray(first).reshape(like.shape), like.dtype)
+    return lives._replace(step=lives.step._replace(observation=observation, first=jnp.ones_like(lives.step.first)))
+
+
+@eqx.filter_jit
+def _act(learner: Learner, meta: PyTree, lives: Life, keys: PRNGKey, t: jax.Array, explore: bool) -> tuple:
+    act = lambda inner, carry, step, key: learner.act(meta, inner, carry, step, key, explore)
+    return jax.vmap(jax.vmap(act, (None, 0, 0, 0)))(lives.agent.inner, lives.agent.carry, lives.step, keys[t])
+
+
+def host_collect(
+    learner: Learner, meta: PyTree, lives: Life, simulators: Simulators, schedule: Schedule, explore: bool
+) -> tuple[Life, Transition]:
+    """Acts for T steps in all copies of all tasks; the record has leaves `[B, T, E, ...]`."""
+    act_keys, *seeds = _step_keys(lives, schedule)
+    step_seeds, reset_seeds = map(np.asarray, seeds)
+    records = []
+    for t in range(schedule.steps):
+        action, carry, extras = _act(learner, meta, lives, act_keys, np.int32(t), explore)
+        now, chosen = jax.tree.map(np.asarray, (lives.step, action))
+        outcome = [
+            [_simulate(sim, chosen[b, e], step_seeds[t, b, e], reset_seeds[t, b, e]) for e, sim in enumerate(row)]
+            for b, row in enumerate(simulators)
+        ]
+        successor, following, reward, terminated, truncated = (
+            np.asarray([[copy[i] for copy in row] for row in outcome]) for i in range(5)
+        )
+        shape, dtype = now.observation.shape, now.observation.dtype
+        reward = reward.astype(now.previous_reward.dtype)
+        successor, following = successor.reshape(shape).astype(dtype), following.reshape(shape).astype(dtype)
+        extras = jax.tree.map(np.asarray, extras)
+        records.append(Transition(now, chosen, reward, successor, terminated, truncated, extras))
+        step = Step(following, chosen, reward, terminated | truncated)
+        lives = lives._replace(agent=lives.agent._replace(carry=carry), step=step)
+    return lives, stack(records, axis=1)
+
+
+def _simulate(sim: Simulator, action: np.ndarray, seed: np.ndarray, reset_seed: np.ndarray) -> tuple:
+    """One step of one copy; where an episode ends, the next one begins and its first observation follows."""
+    successor, reward, terminated, truncated = sim.step(action, seed)
+    following = sim.reset(reset_seed) if terminated or truncated else successor
+    return successor, following, reward, bool(terminated), bool(truncated)
+
+
+_adapt = eqx.filter_jit(
+    lambda learner, meta, lives, data: jax.vmap(lambda life, d: adapted(learner, meta, life, d))(lives, data)
+)
+_recorded = eqx.filter_jit(
+    lambda learner, start, end, data: jax.vmap(lambda s, e, d: recorded(learner, s, e, d))(start, end, data)
+)
+
+
+def host_phase(
+    learner: Learner, meta: PyTree, lives: Life, simulators: Simulators, schedule: Schedule, explore: bool
+) -> tuple[Life, Transition]:
+    """One phase of all lives: act for T steps, then adapt once."""
+    if learner.reset_each_phase:
+        lives = host_restart(lives, simulators, _restart_keys(lives, schedule.copies))
+    lives, data = host_collect(learner, meta, lives, simulators, schedule, explore)
+    return _adapt(learner, meta, lives, data), data
+
+
+def host_lifetimes(
+    learner: Learner, env: HostEnvironment, meta: PyTree, tasks: Task, keys: PRNGKey, schedule: Schedule
+) -> Lifetime:
+    """B whole lives, as `core.lifetime.advance` would record them."""
+    simulators = build(env, tasks, schedule.copies)
+    start = lives = host_births(learner, env, meta, tasks, keys, schedule.copies, simulators)
+    phases = []
+    for _ in range(schedule.phases):
+        lives, data = host_phase(learner, meta, lives, simulators, schedule, explore=True)
+        phases.append(data)
+    close(simulators)
+    return _recorded(learner, start, lives, stack(phases, axis=1))
+
+
+def host_examine(
+    learner: Learner,
+    env: HostEnvironment,
+    meta: PyTree,
+    tasks: Task,
+    keys: PRNGKey,
+    schedule: Schedule,
+    split: str | None,
+) -> Lived:
+    """Lives in the tasks given, with probes on simulators of their own: `core.evaluate.examine` on the host."""
+    simulators, probes = build(env, tasks, schedule.copies), build(env, tasks, schedule.copies)
+    lives = host_births(learner, env, meta, tasks, keys, schedule.copies, simulators)
+    length = schedule._replace(phases=1, steps=env.episode_steps)
+
+    def probe() -> np.ndarray:
+        start = jax.vmap(probe_life)(lives)
+        start = host_restart(start, probes, _restart_keys(start, schedule.copies))
+        _, data = host_collect(learner, meta, start, probes, length, explore=False)
+        return np.asarray(jax.vmap(first_episode_return)(data.reward, data.terminated | data.truncated))
+
+    could, scores, overs = [probe()], [], []
+    for _ in range(schedule.phases):
+        lives, data = host_phase(learner, meta, lives, simulators, schedule, learner.explores_by_noise)
+        scores.append(data.reward)
+        overs.append(data.terminated | data.truncated)
+        could.append(probe())
+    close(simulators)
+    close(probes)
+    return Lived(np.stack(scores, 1), np.stack(overs, 1), np.stack(could, 1), lives.agent)

@@ -1,0 +1,159 @@
+"""The outer loop: compiled chunks of meta-steps, with Python between them."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment
+from adaptax.core.host import host_draw, host_lifetimes
+from adaptax.core.learner import Learner
+from adaptax.core.lifetime import Life, advance, born, where
+from adaptax.core.types import Metrics, PRNGKey, PyTree
+
+
+class TrainState(NamedTuple):
+    """All that training needs to go on. Meta-step i draws its keys from `fold_in(key, i)`, so nothing else is random."""
+
+    meta: PyTree
+    lives: Life | None  # lives that outlast a meta-step (`learner.lifespan` > 1)
+    key: PRNGKey
+    step: jax.Array
+
+
+def draw(learner: Learner, env: AbstractEnvironment, key: PRNGKey) -> tuple[PyTree, PRNGKey]:
+    """B training tasks and B keys of lives; twins share both."""
+    key_task, key_life = jax.random.split(key)
+    index = jnp.arange(learner.tasks) // learner.twins
+    task_keys, life_keys = (jax.vmap(jax.random.fold_in, (None, 0))(key, index) for key in (key_task, key_life))
+    if isinstance(env, HostEnvironment):
+        return host_draw(env, "train", task_keys), life_keys
+    return jax.vmap(env.tasks.train)(task_keys), life_keys
+
+
+def initial_state(learner: Learner, env: AbstractEnvironment, key: PRNGKey) -> TrainState:
+    """The state before the first meta-step."""
+    key_init, key_train = jax.random.split(key)
+    state = TrainState(learner.init(key_init), None, key_train, jnp.zeros((), jnp.int32))
+    if learner.lifespan == 1:
+        return state
+    return state._replace(lives=births(learner, env, state.meta, None, state.key))
+
+
+def births(learner: Learner, env: Environment, meta: PyTree, axis: int | None, key: PRNGKey) -> Life:
+    """B newborn agents in fresh training tasks; `axis` is 0 where each has a `meta` of its own."""
+    begin = lambda meta, task, key: born(learner, env, meta, task, key, learner.schedule().copies)
+    return jax.vmap(begin, (axis, 0, 0))(meta, *draw(learner, env, key))
+
+
+def meta_step(
+    learner: Learner, env: Environment, state: TrainState, devices: jax.sharding.Mesh | None = None
+) -> tuple[TrainState, Metrics]:
+    """One meta-step: B tasks, B lives, one update. With a mesh, B is spread over its axis `tasks`."""
+    key_draw, key_update = jax.random.split(jax.random.fold_in(state.key, state.step))
+    proposals = learner.propose(state.meta, key_update, learner.tasks)
+    meta, axis = (state.meta, None) if proposals is None else (proposals, 0)
+    lives = births(learner, env, meta, axis, key_draw)
+    if learner.lifespan > 1:  # one in `lifespan` of the old lives ends here and makes room
+        over = (state.step + jnp.arange(learner.tasks)) % learner.lifespan == 0
+        lives = jax.vmap(where)(over, lives, state.lives)
+    if devices is not None:
+        spread = jax.sharding.NamedSharding(devices, jax.sharding.PartitionSpec("tasks"))
+        lives = jax.lax.with_sharding_constraint(lives, spread)
+    live = lambda meta, life: advance(learner, env, meta, life, learner.schedule())
+    lives, lifetimes = jax.vmap(live, (axis, 0))(meta, lives)
+    meta, metrics = learner.update(state.meta, lifetimes, key_update)
+    kept = lives if learner.lifespan > 1 else None
+    return TrainState(meta, kept, state.key, state.step + 1), metrics
+
+
+@eqx.filter_jit(donate="all-except-first")
+def run_chunk(
+    fixed: tuple[Learner, Environment, jax.sharding.Mesh | None], states: TrainState, count: jax.Array
+) -> tuple[TrainState, Metrics]:
+    """`count` meta-steps of every seed, one seed after the other; metrics are means over the chunk.
+
+    The float fields of the learner and all leaves of `states` have a leading axis S of seeds (or of a sweep).
+    """
+    learners, env, devices = fixed
+    numbers, static = eqx.partition(learners, eqx.is_array)
+
+    def one_seed(numbers: Learner, state: TrainState) -> tuple[TrainState, Metrics]:
+        learner = eqx.combine(numbers, static)
+        step = partial(meta_step, learner, env, devices=devices)
+        shapes = jax.eval_shape(step, state)[1]
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+        def one_step(_: jax.Array, now: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
+            state, metrics = step(now[0])
+            return state, jax.tree.map(jnp.add, now[1], metrics)
+
+        state, total = jax.lax.fori_loop(0, count, one_step, (state, zeros))
+        return state, jax.tree.map(lambda x: x / count.astype(x.dtype), total)
+
+    return over_seeds(one_seed, numbers, states)
+
+
+def over_seeds(function, *arguments: PyTree) -> PyTree:
+    """Maps over the leading axis S inside one compiled program, in sequence: no slower than S runs, compiled once."""
+    if jax.tree.leaves(arguments)[0].shape[0] == 1:
+        result = function(*jax.tree.map(lambda x: x[0], arguments))
+        return jax.tree.map(lambda x: x[None], result)
+    return jax.lax.map(lambda xs: function(*xs), arguments)
+
+
+@eqx.filter_jit
+def init_states(learners: Learner, env: AbstractEnvironment, keys: PRNGKey) -> TrainState:
+    """The states before the first meta-step, for S seeds."""
+    numbers, static = eqx.partition(learners, eqx.is_array)
+    return over_seeds(lambda n, key: initial_state(eqx.combine(n, static), env, key), numbers, keys)
+
+
+def chunks(
+    learners: Learner,
+    env: AbstractEnvironment,
+    states: TrainState,
+    *,
+    meta_steps: int,
+    every: int,
+    devices: jax.sharding.Mesh | None = None,
+) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
+    """Trains up to meta-step `meta_steps`, stopping at each multiple of `every`.
+
+    Yields:
+        The states (they are consumed when the generator goes on) and the metrics `[S]` of the chunk.
+    """
+    step = int(states.step[0])
+    advance_by = host_chunk if isinstance(env, HostEnvironment) else run_chunk
+    while step < meta_steps:
+        count = min(every - step % every, meta_steps - step)
+        states, metrics = advance_by((learners, env, devices), states, jnp.asarray(count, jnp.int32))
+        step += count
+        yield states, jax.tree.map(np.asarray, metrics)
+
+
+def host_chunk(
+    fixed: tuple[Learner, HostEnvironment, None], states: TrainState, count: jax.Array
+) -> tuple[TrainState, Metrics]:
+    """The same for simulators on the host, seed by seed."""
+    learners, env, _ = fixed
+    results = []
+    for seed in range(states.step.shape[0]):
+        learner, state = jax.tree.map(lambda x: x[seed] if eqx.is_array(x) else x, (learners, states))  # noqa: B023
+        total = None
+        for _ in range(int(count)):
+            key_draw, key_update = jax.random.split(jax.random.fold_in(state.key, state.step))
+            tasks, keys = draw(learner, env, key_draw)
+            lifetimes = host_lifetimes(learner, env, state.meta, tasks, keys, learner.schedule())
+            meta, metrics = _update(learner, state.meta, lifetimes, key_update)
+            state = state._replace(meta=meta, step=state.step + 1)
+            total = metrics if total is None else jax.tree.map(jnp.add, total, metrics)
+        results.append((state, jax.tree.map(lambda x: x / count.astype(x.dtype), total)))
+    return jax.tree.map(lambda *xs: jnp.stack(xs), *results)
+
+
+_update = eqx.filter_jit(lambda learner, meta, lifetimes, key: learner.update(meta, lifetimes, key))

@@ -1,0 +1,29 @@
+"""Types of configuration fields with the range that a value must lie in; `adaptax.config` checks them."""
+
+from typing import Annotated, NamedTuple
+
+
+class Range(NamedTuple):
+    """The legal values of a number: at least `low` and at most `high`, the ends left out where `open_` says so."""
+
+    low: float = float("-inf")
+    high: float = float("inf")
+    open_low: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        """Whether `value` is legal; NaN never is, infinity only where the range names it."""
+        return (self.low < value or (value == self.low and not self.open_low)) and value <= self.high
+
+    def __str__(self) -> str:
+        """As a reader would write it."""
+        low = f"> {self.low:g}" if self.open_low else f">= {self.low:g}"
+        return low if self.high == float("inf") else f"{low} and <= {self.high:g}"
+
+
+_HUGE = 1e30
+Count = Annotated[int, Range(1, 2**31 - 1)]
+Whole = Annotated[int, Range(0, 2**31 - 1)]
+Positive = Annotated[float, Range(0, _HUGE, open_low=True)]
+NonNegative = Annotated[float, Range(0, _HUGE)]
+Fraction = Annotated[float, Range(0, 1)]
+Real = Annotated[float, Range(-_HUGE, _HUGE)]

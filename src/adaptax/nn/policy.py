@@ -1,0 +1,33 @@
+"""A feed-forward policy: network, exploration noise and distribution in one value."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from adaptax.nn.net import Params, PureNet, mlp
+from adaptax.ops.distributions import Distribution, initial_log_std, policy_over
+from adaptax.ops.spaces import Space
+
+
+class Policy(NamedTuple):
+    """A policy over `action_space` that reads `observation_space` (and, where given, extra features)."""
+
+    net: PureNet
+    observation_space: Space
+    action_space: Space
+    log_std: float = 0.0
+
+    def init(self, key: Array) -> Params:
+        """Fresh parameters."""
+        return {"net": self.net.init(key), "log_std": initial_log_std(self.action_space, self.log_std)}
+
+    def __call__(self, params: Params, observation: Array, *context: Array) -> Distribution:
+        """The distribution over actions at one observation."""
+        features = jnp.concatenate([self.observation_space.encode(observation), *context])
+        return policy_over(self.action_space, self.net.apply(params["net"], features), params["log_std"])
+
+
+def feed_forward(observation: Space, action: Space, hidden: int, context: int = 0, net: PureNet | None = None) -> Policy:
+    """Two tanh layers of `hidden` units, or the network given."""
+    return Policy(net or mlp((observation.size + context, hidden, hidden, action.size)), observation, action)

@@ -1,0 +1,82 @@
+"""Recurrent networks as values: one step for acting, one unrolled pass for learning."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from adaptax.nn.net import Params, linear, linear_init
+
+
+class Recurrent(NamedTuple):
+    """A sequence model as pure functions of one unbatched sequence.
+
+    Attributes:
+        init: key -> parameters.
+        begin: parameters -> state before the first input.
+        step: (parameters, state, input) -> (state, output).
+        unroll: (parameters, inputs `[T, ...]`) -> outputs `[T, ...]`, from `begin` on.
+    """
+
+    init: Callable[[Array], Params]
+    begin: Callable[[Params], Params]
+    step: Callable[[Params, Params, Array], tuple[Params, Array]]
+    unroll: Callable[[Params, Array], Array]
+
+
+def by_steps(
+    init: Callable[[Array], Params],
+    begin: Callable[[Params], Params],
+    step: Callable[[Params, Params, Array], tuple[Params, Array]],
+) -> Recurrent:
+    """A sequence model from its step alone; the unrolled pass scans it."""
+
+    def unroll(params: Params, inputs: Array) -> Array:
+        return jax.lax.scan(lambda state, x: step(params, state, x), begin(params), inputs)[1]
+
+    return Recurrent(init, begin, step, unroll)
+
+
+def gru(inputs: int, hidden: int) -> Recurrent:
+    r"""Gated recurrent unit (Cho et al., 2014, arXiv:1406.1078), in the form with the reset gate after the product.
+
+    $r, z = \sigma(W_{r,z} x + U_{r,z} h)$, $n = \tanh(W_n x + r \odot (U_n h + b))$,
+    $h' = (1 - z) \odot n + z \odot h$.
+
+    The unrolled pass multiplies all inputs by W at once, outside the scan.
+    """
+
+    def init(key: Array) -> Params:
+        key_input, key_state = jax.random.split(key)
+        state = jax.random.split(key_state, 3)
+        orthogonal = [linear_init(k, hidden, hidden, 1.0)["weight"] for k in state]
+        return {
+            "input": linear_init(key_input, inputs, 3 * hidden, 1.0),
+            "state": jnp.concatenate(orthogonal, -1),
+            "candidate_bias": jnp.zeros(hidden),
+        }
+
+    def begin(params: Params) -> Float[Array, " H"]:
+        return jnp.zeros_like(params["candidate_bias"])
+
+    def recur(params: Params, h: Array, from_input: Array) -> Array:
+        from_state = h @ params["state"]
+        gates = jax.nn.sigmoid(from_input[: 2 * hidden] + from_state[: 2 * hidden])
+        reset, keep = gates[:hidden], gates[hidden:]
+        candidate = jnp.tanh(from_input[2 * hidden :] + reset * (from_state[2 * hidden :] + params["candidate_bias"]))
+        return candidate + keep * (h - candidate)
+
+    def step(params: Params, h: Array, x: Array) -> tuple[Array, Array]:
+        h = recur(params, h, linear(params["input"], x))
+        return h, h
+
+    def unroll(params: Params, xs: Array) -> Array:
+        def next_state(h: Array, from_input: Array) -> tuple[Array, Array]:
+            h = recur(params, h, from_input)
+            return h, h
+
+        return jax.lax.scan(next_state, begin(params), jax.vmap(linear, (None, 0))(params["input"], xs))[1]
+
+    return Recurrent(init, begin, step, unroll)

@@ -1,0 +1,45 @@
+"""Returns and advantages along the leading (time) axis; any further axes ride along."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def discounted_returns(
+    reward: Float[Array, "T *copies"], discount: Float[Array, "T *copies"], last: Float[Array, "*copies"] | float = 0.0
+) -> Float[Array, "T *copies"]:
+    r"""$G_t = r_t + \gamma_t G_{t+1}$ with $G_T$ = `last`.
+
+    `discount` is 0 where the return stops (an episode's end), gamma elsewhere.
+    """
+
+    def step_back(following: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        value = now[0] + now[1] * following
+        return value, value
+
+    last = jnp.broadcast_to(jnp.asarray(last, reward.dtype), reward.shape[1:])
+    return jax.lax.scan(step_back, last, (reward, discount), reverse=True, unroll=4)[1]
+
+
+def gae(
+    reward: Float[Array, "T *copies"],
+    discount: Float[Array, "T *copies"],
+    value: Float[Array, "T *copies"],
+    next_value: Float[Array, "T *copies"],
+    lambda_: Float[Array, ""] | float,
+    follow: Float[Array, "T *copies"] | float = 1.0,
+) -> Float[Array, "T *copies"]:
+    r"""Generalised advantage estimation (Schulman et al., 2015, arXiv:1506.02438).
+
+    $\delta_t = r_t + \gamma_t V(s_{t+1}) - V(s_t)$ and $A_t = \delta_t + \gamma_t \lambda\, c_t A_{t+1}$.
+
+    Args:
+        reward: $r_t$.
+        discount: $\gamma_t$, 0 where the task terminated.
+        value: $V(s_t)$.
+        next_value: $V(s_{t+1})$ of the true successor, also where the episode was truncated.
+        lambda_: $\lambda$.
+        follow: $c_t$, 0 where step t + 1 belongs to another episode (terminated or truncated).
+    """
+    delta = reward + discount * next_value - value
+    return discounted_returns(delta, discount * lambda_ * follow)

@@ -1,0 +1,58 @@
+"""Observation and action spaces: what an array may hold, and how a network reads it."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class Discrete(NamedTuple):
+    """The integers 0 .. n - 1. A network reads them one-hot; -1 means "none yet" and reads as zeros."""
+
+    n: int
+
+    @property
+    def size(self) -> int:
+        """Number of features after `encode`."""
+        return self.n
+
+    def none(self) -> Array:
+        """The value before the first one."""
+        return jnp.array(-1, jnp.int32)
+
+    def encode(self, value: Array) -> Float[Array, " n"]:
+        """One-hot features."""
+        return jax.nn.one_hot(value, self.n)
+
+
+class Box(NamedTuple):
+    """Real arrays between `low` and `high` (one number for all entries, or one per entry, flattened)."""
+
+    low: float | tuple[float, ...]
+    high: float | tuple[float, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of features after `encode`."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    def none(self) -> Array:
+        """The value before the first one."""
+        return jnp.zeros(self.shape)
+
+    def encode(self, value: Array) -> Float[Array, " D"]:
+        """The entries, flattened."""
+        return jnp.reshape(value, self.size).astype(float)
+
+    def bounds(self) -> tuple[Float[Array, " D"], Float[Array, " D"]]:
+        """Low and high of each entry, flattened."""
+        low, high = jnp.asarray(self.low, float), jnp.asarray(self.high, float)
+        return jnp.broadcast_to(low, (self.size,)), jnp.broadcast_to(high, (self.size,))
+
+
+Space = Discrete | Box
