@@ -1,0 +1,1 @@
+"""Other people's environments behind our two environment interfaces."""

@@ -85,6 +85,10 @@ class AbstractEnvironment(eqx.Module):
         del task, split
         return transition.reward
 
+    def problems(self) -> list[str]:
+        """What is wrong with the fields taken together, in words; each field alone is checked by its type."""
+        return []
+
     def spec(self, meta_steps: int = 1) -> Spec:
         """What learners are built from."""
         task = jax.eval_shape(self.tasks.train, jax.random.key(0))

@@ -46,7 +46,7 @@ def close(simulators: Simulators) -> None:
 
 
 @eqx.filter_jit
-def _begin(learner: Learner, meta: PyTree, tasks: Task, descriptors: jax.Array, keys: PRNGKey, copies: int) -> Life:
+def begin_lives(learner: Learner, meta: PyTree, tasks: Task, descriptors: jax.Array, keys: PRNGKey, copies: int) -> Life:
     spaces = learner.bound
 
     def birth(task: Task, descriptor: jax.Array, key: PRNGKey) -> Life:
@@ -65,18 +65,18 @@ def host_births(
 ) -> Life:
     """Newborn agents, each with its simulators at the start of an episode."""
     descriptors = np.stack([env.describe(pick(tasks, b)) for b in range(len(sims))])
-    lives = _begin(learner, meta, tasks, descriptors, keys, copies)
-    return host_restart(lives, sims, _restart_keys(lives, copies))
+    lives = begin_lives(learner, meta, tasks, descriptors, keys, copies)
+    return host_restart(lives, sims, restart_seeds(lives, copies))
 
 
 @eqx.filter_jit
-def _restart_keys(lives: Life, copies: int) -> jax.Array:
+def restart_seeds(lives: Life, copies: int) -> jax.Array:
     keys = jax.vmap(lambda life: copies_of(streams(life.key).resets, life.age, copies))(lives)
     return jax.random.key_data(keys)
 
 
 @eqx.filter_jit
-def _step_keys(lives: Life, schedule: Schedule) -> tuple[PRNGKey, jax.Array, jax.Array]:
+def phase_keys(lives: Life, schedule: Schedule) -> tuple[PRNGKey, jax.Array, jax.Array]:
     act, step, reset = jax.vmap(lambda life: step_keys(life.key, life.age, schedule), out_axes=1)(lives)
     return act, jax.random.key_data(step), jax.random.key_data(reset)
 
@@ -91,7 +91,7 @@ def host_restart(lives: Life, simulators: Simulators, seeds: jax.Array) -> Life:
 
 
 @eqx.filter_jit
-def _act(learner: Learner, meta: PyTree, lives: Life, keys: PRNGKey, t: jax.Array, explore: bool) -> tuple:
+def act_all(learner: Learner, meta: PyTree, lives: Life, keys: PRNGKey, t: jax.Array, explore: bool) -> tuple:
     act = lambda inner, carry, step, key: learner.act(meta, inner, carry, step, key, explore)
     return jax.vmap(jax.vmap(act, (None, 0, 0, 0)))(lives.agent.inner, lives.agent.carry, lives.step, keys[t])
 
@@ -100,11 +100,11 @@ def host_collect(
     learner: Learner, meta: PyTree, lives: Life, simulators: Simulators, schedule: Schedule, explore: bool
 ) -> tuple[Life, Transition]:
     """Acts for T steps in all copies of all tasks; the record has leaves `[B, T, E, ...]`."""
-    act_keys, *seeds = _step_keys(lives, schedule)
+    act_keys, *seeds = phase_keys(lives, schedule)
     step_seeds, reset_seeds = map(np.asarray, seeds)
     records = []
     for t in range(schedule.steps):
-        action, carry, extras = _act(learner, meta, lives, act_keys, np.int32(t), explore)
+        action, carry, extras = act_all(learner, meta, lives, act_keys, np.int32(t), explore)
         now, chosen = jax.tree.map(np.asarray, (lives.step, action))
         outcome = [
             [_simulate(sim, chosen[b, e], step_seeds[t, b, e], reset_seeds[t, b, e]) for e, sim in enumerate(row)]
@@ -130,10 +130,10 @@ def _simulate(sim: Simulator, action: np.ndarray, seed: np.ndarray, reset_seed: 
     return successor, following, reward, bool(terminated), bool(truncated)
 
 
-_adapt = eqx.filter_jit(
+adapt_all = eqx.filter_jit(
     lambda learner, meta, lives, data: jax.vmap(lambda life, d: adapted(learner, meta, life, d))(lives, data)
 )
-_recorded = eqx.filter_jit(
+record_all = eqx.filter_jit(
     lambda learner, start, end, data: jax.vmap(lambda s, e, d: recorded(learner, s, e, d))(start, end, data)
 )
 
@@ -143,9 +143,9 @@ def host_phase(
 ) -> tuple[Life, Transition]:
     """One phase of all lives: act for T steps, then adapt once."""
     if learner.reset_each_phase:
-        lives = host_restart(lives, simulators, _restart_keys(lives, schedule.copies))
+        lives = host_restart(lives, simulators, restart_seeds(lives, schedule.copies))
     lives, data = host_collect(learner, meta, lives, simulators, schedule, explore)
-    return _adapt(learner, meta, lives, data), data
+    return adapt_all(learner, meta, lives, data), data
 
 
 def host_lifetimes(
@@ -159,7 +159,7 @@ def host_lifetimes(
         lives, data = host_phase(learner, meta, lives, simulators, schedule, explore=True)
         phases.append(data)
     close(simulators)
-    return _recorded(learner, start, lives, stack(phases, axis=1))
+    return record_all(learner, start, lives, stack(phases, axis=1))
 
 
 def host_examine(
@@ -178,7 +178,7 @@ def host_examine(
 
     def probe() -> np.ndarray:
         start = jax.vmap(probe_life)(lives)
-        start = host_restart(start, probes, _restart_keys(start, schedule.copies))
+        start = host_restart(start, probes, restart_seeds(start, schedule.copies))
         _, data = host_collect(learner, meta, start, probes, length, explore=False)
         return np.asarray(jax.vmap(first_episode_return)(data.reward, data.terminated | data.truncated))
 

@@ -76,6 +76,10 @@ class Learner(eqx.Module):
     def update(self, meta: PyTree, lifetimes: Lifetime, key: PRNGKey) -> tuple[PyTree, Metrics]:
         """One step of the outer loop from B lifetimes with leaves `[B, K, T, E, ...]`."""
 
+    def problems(self) -> list[str]:
+        """What is wrong with the fields taken together, in words; each field alone is checked by its type."""
+        return []
+
     def propose(self, meta: PyTree, key: PRNGKey, n: int) -> PyTree | None:
         """Population learners: the `meta` that each of n lifetimes runs under (leading axis n); else None."""
         del meta, key, n

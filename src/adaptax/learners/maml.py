@@ -1,6 +1,6 @@
-r"""MAML: an initialisation from which one gradient step in a new task goes far."""
+"""MAML: an initialisation from which a gradient step in a new task goes far. With FOMAML and Meta-SGD."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,11 @@ from jaxtyping import Array, Float
 from adaptax.core.learner import Learner
 from adaptax.core.lifetime import replay
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
-from adaptax.fields import Count, Fraction, NonNegative, Positive, Real
-from adaptax.inner.gradient import Loss, advantages, sgd_step
+from adaptax.fields import Count, Fraction, Positive, Real
+from adaptax.inner.gradient import Loss
+from adaptax.inner.policy_gradient import PolicyGradient
 from adaptax.nn.net import PureNet
-from adaptax.nn.policy import Policy, feed_forward
+from adaptax.nn.policy import feed_forward
 from adaptax.ops.optimise import clipped_adam
 from adaptax.ops.policy_gradient import clipped_surrogate
 
@@ -21,25 +22,65 @@ from adaptax.ops.policy_gradient import clipped_surrogate
 class Meta(NamedTuple):
     """Outer state."""
 
-    params: PyTree
+    params: PyTree  # {"policy": theta, "step_size": alpha where it is learned}
     optimiser: optax.OptState
 
 
 class MAML(Learner):
-    """MAML."""
+    r"""Model-agnostic meta-learning: learn where to start, so that one step of policy gradient goes far.
+
+    In a new task the policy starts at $\theta$, acts for a phase in E copies, and takes a gradient step on what it
+    lived; then the next phase begins with new episodes:
+    $\phi_0 = \theta$, $\phi_{k+1} = \phi_k - \alpha \nabla_\phi L(\phi_k, D_k)$.
+    The outer loop moves $\theta$ (`policy`) along the gradient of the loss of later phases, through all steps:
+    $\theta \leftarrow \theta - \beta \nabla_\theta \sum_T \sum_k w_k L'(\phi_k(\theta), D_k)$,
+    with $\alpha$ = `inner_lr`, $\beta$ = `learning_rate` (Adam), $w$ = `outer_phases`.
+
+    Attributes:
+        tasks: Tasks in a meta-step.
+        copies: Environment copies in one task: episodes behind one inner gradient.
+        steps: Steps in a phase; None is one longest episode.
+        inner_steps: Gradient steps before the last phase of a training life.
+        inner_lr: Step size of the inner loop; where step sizes are learned, their first value.
+        hidden: Units in each of the two layers of the policy.
+        first_order: Ignore second derivatives (FOMAML).
+        learn_step_sizes: Learn one step size for each leaf of the policy, of any sign (Meta-SGD).
+        outer_phases: Phases that the outer loss weights: the last, all after the first, or all.
+        outer_loss: Plain policy gradient, or PPO's clipped surrogate (needed for several epochs).
+        epochs: Outer gradient steps for each batch of lives.
+        learning_rate: Step size of the outer loop, falling linearly to zero over the training.
+        discount: Discount of rewards.
+        lambda_: Lambda of generalised advantage estimation.
+        clip: Clipping range of the outer PPO loss.
+        log_std: First log standard deviation of actions, relative to half the width of a bounded action space.
+        max_gradient: Global norm that outer gradients are clipped to.
+        network: Another policy network in place of the two layers.
+        inner_loss: Another inner loss in place of L.
+
+    Example:
+        >>> MAML(inner_lr=0.5, inner_steps=3).inner_steps
+        3
+
+    References:
+        Finn, Abbeel & Levine, 2017, arXiv:1703.03400; the curvature of the inner loss is that of
+        Rothfuss et al., 2018, arXiv:1810.06784.
+
+    Differences from the paper: the outer loop is Adam on a policy gradient or on PPO's loss, not TRPO; the inner loss
+    is the ratio form, whose second derivative includes how the sampled data depend on $\theta$.
+    """
 
     tasks: Count = 40
     copies: Count = 20
-    steps: int | None = None
+    steps: Count | None = None
     inner_steps: Count = 1
-    inner_lr: Real = 0.1
+    inner_lr: Real = 0.5
     hidden: Count = 64
     first_order: bool = False
     learn_step_sizes: bool = False
-    outer_phases: Literal["last", "all", "adapted"] = "last"
+    outer_phases: Literal["last", "adapted", "all"] = "last"
     outer_loss: Literal["policy_gradient", "ppo"] = "policy_gradient"
     epochs: Count = 1
-    learning_rate: Positive = 1e-3
+    learning_rate: Positive = 3e-3
     discount: Fraction = 0.99
     lambda_: Fraction = 1.0
     clip: Positive = 0.2
@@ -51,66 +92,110 @@ class MAML(Learner):
     objective = "phase_return"
     reset_each_phase = True
 
-    def schedule(self, episodes: int | None = None) -> Schedule:
-        return Schedule(episodes or self.inner_steps + 1, self.steps or self.bound.episode_steps, self.copies)
+    @property
+    def variant(self) -> tuple[bool, bool]:
+        """What tells MAML, FOMAML and Meta-SGD apart."""
+        return self.first_order, self.learn_step_sizes
 
     @property
-    def policy(self) -> Policy:
+    def inner(self) -> PolicyGradient:
+        """The inner loop's rule, and the policy it moves."""
         spec = self.bound
-        return feed_forward(spec.observation, spec.action, self.hidden, net=self.network)._replace(log_std=self.log_std)
+        policy = feed_forward(spec.observation, spec.action, self.hidden, net=self.network)
+        return PolicyGradient(policy._replace(log_std=self.log_std), self.discount, self.lambda_, self.inner_loss)
 
-    def init(self, key):
-        policy = self.policy.init(key)
+    def schedule(self, episodes: int | None = None) -> Schedule:
+        """K phases of one longest episode each: `episodes`, or enough for the inner steps and a last look."""
+        return Schedule(episodes or self.inner_steps + 1, self.steps or self.bound.episode_steps, self.copies)
+
+    def init(self, key: PRNGKey) -> Meta:
+        """Fresh parameters."""
+        policy = self.inner.policy.init(key)
         step_size = jax.tree.map(lambda _: jnp.asarray(self.inner_lr, float), policy) if self.learn_step_sizes else ()
         params = {"policy": policy, "step_size": step_size}
         return Meta(params, self._optimiser().init(params))
 
-    def begin(self, meta, key, descriptor):
+    def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[PyTree, tuple]:
+        """Every life starts at theta."""
+        del key, descriptor
         return meta.params["policy"], ()
 
-    def act(self, meta, inner, carry, step, key, explore):
-        policy = self.policy(inner, step.observation)
-        action = policy.sample(key) if explore else policy.mode()
-        return action, carry, policy.log_prob(action)
+    def act(
+        self, meta: Meta, inner: PyTree, carry: tuple, step: Step, key: PRNGKey, explore: bool
+    ) -> tuple[Array, tuple, Array]:
+        """The adapted policy; records the log-probability."""
+        del meta
+        action, log_prob = self.inner.act(inner, step, key, explore)
+        return action, carry, log_prob
 
-    def adapt(self, meta, inner, data, key):
+    def adapt(self, meta: Meta, inner: PyTree, data: Transition, key: PRNGKey) -> PyTree:
+        """One inner gradient step."""
+        del key
         step_size = meta.params["step_size"] if self.learn_step_sizes else self.inner_lr
-        return sgd_step(self.inner_loss or self.surrogate, inner, data, step_size, self.first_order)
+        return self.inner.step(inner, data, step_size, self.first_order)
 
-    def surrogate(self, phi, data):
-        log_prob, advantage = self._judge(phi, data)
-        return -jnp.mean(jnp.exp(log_prob - data.extras) * advantage)
+    def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
+        """Outer gradient steps through the replayed inner loops."""
+        del key
+        weights = self._weights(lifetimes.data.reward.shape[1])
 
-    def _judge(self, phi, data):
-        encode = jax.vmap(jax.vmap(self.bound.observation.encode))
-        advantage = advantages(data, encode(data.step.observation), self.discount, self.lambda_)
-        log_prob = jax.vmap(jax.vmap(lambda o, a: self.policy(phi, o).log_prob(a)))(data.step.observation, data.action)
-        return log_prob, advantage
-
-    def _outer(self, phi, data):
-        log_prob, advantage = self._judge(phi, data)
-        if self.outer_loss == "ppo":
-            return -clipped_surrogate(log_prob, data.extras, advantage, self.clip)
-        return -jnp.mean(log_prob * advantage)
-
-    def update(self, meta, lifetimes, key):
-        phases = lifetimes.data.reward.shape[1]
-        weights = {"last": [0.0] * (phases - 1) + [1.0], "all": [1.0] * phases, "adapted": [0.0] + [1.0] * (phases - 1)}[self.outer_phases]
-
-        def loss(params):
-            judged = jax.vmap(lambda life: replay(self, meta._replace(params=params), life, self._outer, weights))(lifetimes)
+        def loss(params: PyTree) -> Array:
+            outer = meta._replace(params=params)
+            judged = jax.vmap(lambda life: replay(self, outer, life, self._judge, weights))(lifetimes)
             return jnp.mean(judged)
 
-        def epoch(state, _):
-            params, opt_state = state
-            value, gradient = jax.value_and_grad(loss)(params)
-            change, opt_state = self._optimiser().update(gradient, opt_state)
-            return (optax.apply_updates(params, change), opt_state), {"loss": value, "gradient_norm": optax.global_norm(gradient)}
+        def epoch(now: Meta, _: None) -> tuple[Meta, Metrics]:
+            value, gradient = jax.value_and_grad(loss)(now.params)
+            change, optimiser = self._optimiser().update(gradient, now.optimiser)
+            size = optax.global_norm(gradient)
+            return Meta(optax.apply_updates(now.params, change), optimiser), {"loss": value, "gradient_norm": size}
 
-        state, metrics = jax.lax.scan(epoch, tuple(meta), length=self.epochs)
-        returns = lifetimes.data.reward.sum(2).mean((0, 2))
-        metrics = jax.tree.map(jnp.mean, metrics) | {"return_first_phase": returns[0], "return_last_phase": returns[-1]}
-        return Meta(*state), metrics
+        meta, metrics = jax.lax.scan(epoch, meta, length=self.epochs)
+        earned = lifetimes.data.reward.sum(2).mean((0, 2))
+        returns = {"return_first_phase": earned[0], "return_last_phase": earned[-1]}
+        return meta, jax.tree.map(jnp.mean, metrics) | returns
 
-    def _optimiser(self):
+    def problems(self) -> list[str]:
+        """Several outer steps on one batch need the clipped loss."""
+        several = self.epochs > 1 and self.outer_loss != "ppo"
+        return ["epochs above 1 need outer_loss ppo: after one step the plain gradient is off-policy"] if several else []
+
+    def _judge(self, phi: PyTree, data: Transition) -> Float[Array, ""]:
+        """L': the outer loss of one phase."""
+        log_prob, advantage = self.inner.log_prob(phi, data), self.inner.advantages(data)
+        if self.outer_loss == "ppo":
+            return -clipped_surrogate(log_prob, data.extras, advantage, self.clip)
+        return -jnp.mean(jnp.exp(log_prob - data.extras) * advantage)
+
+    def _weights(self, phases: int) -> list[float]:
+        first = {"last": phases - 1, "adapted": 1, "all": 0}[self.outer_phases]
+        return [float(k >= first) for k in range(phases)]
+
+    def _optimiser(self) -> optax.GradientTransformation:
         return clipped_adam(self.learning_rate, self.max_gradient, self.bound.meta_steps * self.epochs)
+
+
+def FOMAML(**fields: Any) -> MAML:  # noqa: N802 (a constructor to its users)
+    r"""First-order MAML: the outer gradient is taken at the adapted parameters, without second derivatives.
+
+    $\theta \leftarrow \theta - \beta \sum_T \nabla_\phi L'(\phi_K, D_K)$.
+
+    References:
+        Finn, Abbeel & Levine, 2017, arXiv:1703.03400, section 5.2.
+
+    Differences from the paper: those of MAML.
+    """
+    return MAML(**{"first_order": True, **fields})
+
+
+def MetaSGD(**fields: Any) -> MAML:  # noqa: N802
+    r"""Meta-SGD: MAML that also learns its inner step sizes, one for each leaf of the policy and of any sign.
+
+    $\phi_{k+1} = \phi_k - \alpha \odot \nabla_\phi L(\phi_k, D_k)$, with $\alpha$ learned beside $\theta$.
+
+    References:
+        Li, Zhou, Chen & Li, 2017, arXiv:1707.09835.
+
+    Differences from the paper: one step size a leaf (weights or biases of a layer), not one a coordinate.
+    """
+    return MAML(**{"learn_step_sizes": True, **fields})

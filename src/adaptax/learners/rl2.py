@@ -1,4 +1,4 @@
-r"""RL2: a recurrent policy whose hidden state is the learning algorithm."""
+"""RL2: a recurrent policy whose hidden state is the learning algorithm."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from adaptax.fields import Count, Fraction, NonNegative, Positive
 from adaptax.nn.net import linear, linear_init
 from adaptax.nn.recurrent import Recurrent, gru
 from adaptax.ops.distributions import Distribution, initial_log_std, policy_over
-from adaptax.ops.optimise import clipped_adam
+from adaptax.ops.optimise import clipped_adam, minibatch_epochs
 from adaptax.ops.policy_gradient import clipped_surrogate, standardise
 from adaptax.ops.returns import gae
 
@@ -21,9 +21,9 @@ from adaptax.ops.returns import gae
 class Meta(NamedTuple):
     """Outer state."""
 
-    params: PyTree
+    params: PyTree  # {"memory", "policy", "value", "log_std"}
     optimiser: optax.OptState
-    updates: Array
+    updates: Array  # meta-steps made
 
 
 class Acted(NamedTuple):
@@ -33,13 +33,58 @@ class Acted(NamedTuple):
     value: Float[Array, "..."]
 
 
+class Batch(NamedTuple):
+    """What PPO learns from: one row a life (and copy), each a sequence over the whole life."""
+
+    inputs: Float[Array, "N L D"]
+    action: Array
+    log_prob: Float[Array, "N L"]
+    advantage: Float[Array, "N L"]
+    target: Float[Array, "N L"]
+
+
 class RL2(Learner):
-    """RL2."""
+    r"""Fast reinforcement learning via slow reinforcement learning: a memory that learns to learn.
+
+    One GRU acts through the whole life. It reads observation, last action, last reward and whether an episode begins,
+    and its hidden state is kept across episodes, so that what looks like inference is all the adaptation there is:
+    $h_t = \mathrm{GRU}(h_{t-1}, [s_t, a_{t-1}, r_{t-1}, first_t])$, $a_t \sim \pi_\theta(\cdot \mid h_t)$.
+    The outer loop is PPO on the return of the whole life, whose advantages run on across episodes:
+    $\max_\theta E\, \min(\rho_t A_t, \mathrm{clip}(\rho_t, 1 \pm \epsilon) A_t)$ with $\epsilon$ = `clip`.
+    The life's end ends the return. On unseen tasks it acts greedily: what it explores it has learned to explore.
+
+    Attributes:
+        hidden: Units of the GRU.
+        tasks: Tasks in a meta-step.
+        copies: Environment copies in one task, each with a memory of its own.
+        episodes: Episodes in a training life; None is as many as the environment's protocol has.
+        epochs: Passes over a batch of lives.
+        minibatches: Parts of a pass.
+        learning_rate: Step size of Adam, falling linearly to zero over the training.
+        discount: Discount of rewards.
+        lambda_: Lambda of generalised advantage estimation.
+        clip: Clipping range of PPO.
+        entropy: Weight of the entropy bonus.
+        entropy_end: What that weight falls to, linearly over the training.
+        value_weight: Weight of the critic's squared error.
+        max_gradient: Global norm that gradients are clipped to.
+        sample: Draw actions on unseen tasks too, instead of taking the likeliest.
+        network: Another memory in place of the GRU.
+
+    Example:
+        >>> RL2(hidden=32).hidden
+        32
+
+    References:
+        Duan et al., 2016, arXiv:1611.02779 (bandits: table 1); Wang et al., 2016, arXiv:1611.05763.
+
+    Differences from the paper: PPO in place of TRPO; no weight normalisation; 64 units in place of 256 by default.
+    """
 
     hidden: Count = 64
     tasks: Count = 1024
-    episodes: int | None = None
     copies: Count = 1
+    episodes: Count | None = None
     epochs: Count = 4
     minibatches: Count = 4
     learning_rate: Positive = 3e-3
@@ -47,37 +92,31 @@ class RL2(Learner):
     lambda_: Fraction = 0.3
     clip: Positive = 0.2
     entropy: NonNegative = 0.01
+    entropy_end: NonNegative = 0.0
     value_weight: NonNegative = 0.5
     max_gradient: Positive = 0.5
+    sample: bool = False
     network: Recurrent | None = None
 
-    explores_by_noise = False
+    @property
+    def explores_by_noise(self) -> bool:  # type: ignore[override]
+        """Whether actions are drawn on unseen tasks."""
+        return self.sample
 
     def schedule(self, episodes: int | None = None) -> Schedule:
-        spec = self.bound
-        return Schedule(1, spec.episode_steps * (episodes or self.episodes or spec.episodes), self.copies)
+        """One phase that holds all episodes."""
+        return Schedule(1, self.bound.episode_steps * (episodes or self.episodes or self.bound.episodes), self.copies)
 
     @property
     def memory(self) -> Recurrent:
-        spec = self.bound
-        return self.network or gru(spec.observation.size + spec.action.size + 2, self.hidden)
-
-    def _features(self, step: Step) -> Array:
-        spec = self.bound
-        flags = jnp.stack([step.previous_reward, step.first.astype(step.previous_reward.dtype)])
-        return jnp.concatenate([spec.observation.encode(step.observation), spec.action.encode(step.previous_action), flags])
-
-    def _heads(self, params: PyTree, output: Array) -> tuple[Distribution, Array]:
-        policy = policy_over(self.bound.action, linear(params["policy"], output), params["log_std"])
-        return policy, linear(params["value"], output)[0]
-
-    def _optimiser(self) -> optax.GradientTransformation:
-        return clipped_adam(self.learning_rate, self.max_gradient, self.bound.meta_steps * self.epochs * self.minibatches)
+        """The sequence model."""
+        return self.network or gru(self.bound.observation.size + self.bound.action.size + 2, self.hidden)
 
     def init(self, key: PRNGKey) -> Meta:
+        """Fresh parameters."""
         key_memory, key_policy, key_value = jax.random.split(key, 3)
         memory = self.memory.init(key_memory)
-        width = jax.eval_shape(lambda p: self.memory.step(p, self.memory.begin(p), jnp.zeros(self._inputs()))[1], memory).shape[0]
+        width = self._width(memory)
         params = {
             "memory": memory,
             "policy": linear_init(key_policy, width, self.bound.action.size, 0.01),
@@ -86,65 +125,88 @@ class RL2(Learner):
         }
         return Meta(params, self._optimiser().init(params), jnp.zeros((), jnp.int32))
 
-    def _inputs(self):
-        return self.bound.observation.size + self.bound.action.size + 2
-
-    def begin(self, meta, key, descriptor):
+    def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[tuple, PyTree]:
+        """An empty memory."""
         del key, descriptor
         return (), self.memory.begin(meta.params["memory"])
 
-    def act(self, meta, inner, carry, step, key, explore):
+    def act(
+        self, meta: Meta, inner: tuple, carry: PyTree, step: Step, key: PRNGKey, explore: bool
+    ) -> tuple[Array, PyTree, Acted]:
+        """One step of the memory, then an action; records log-probability and value."""
         del inner
-        carry, output = self.memory.step(meta.params["memory"], carry, self._features(step))
+        carry, output = self.memory.step(meta.params["memory"], carry, self._inputs(step))
         policy, value = self._heads(meta.params, output)
         action = policy.sample(key) if explore else policy.mode()
         return action, carry, Acted(policy.log_prob(action), value)
 
-    def adapt(self, meta, inner, data, key):
+    def adapt(self, meta: Meta, inner: tuple, data: Transition, key: PRNGKey) -> tuple:
+        """Nothing: the memory is the adaptation."""
+        del meta, data, key
         return inner
 
-    def update(self, meta, lifetimes, key):
-        def sequences(x):  # [B, K, T, E, ...] -> [B * E, K * T, ...]
-            x = jnp.moveaxis(x, 3, 1)
-            return x.reshape(x.shape[0] * x.shape[1], x.shape[2] * x.shape[3], *x.shape[4:])
+    def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
+        """PPO over whole lives."""
+        data = jax.tree.map(_sequences, lifetimes.data)
+        advantage = jax.vmap(self._advantages)(data)
+        target = advantage + data.extras.value
+        inputs = jax.vmap(jax.vmap(self._inputs))(data.step)
+        batch = Batch(inputs, data.action, data.extras.log_prob, standardise(advantage), target)
+        done = meta.updates.astype(float) / self.bound.meta_steps  # share of the training
+        weight = self.entropy + (self.entropy_end - self.entropy) * done
 
-        data = jax.tree.map(sequences, lifetimes.data)
-        advantage, target = jax.vmap(self._advantages)(data)
-        inputs = jax.vmap(jax.vmap(self._features))(data.step)
-        batch = (inputs, data.action, data.extras.log_prob, standardise(advantage), target)
-        (params, optimiser), metrics = self._ppo(meta, batch, key)
-        metrics |= {"train_return": data.reward.sum(1).mean()}
-        return Meta(params, optimiser, meta.updates + 1), metrics
+        def loss(params: PyTree, part: Batch) -> tuple[Array, Metrics]:
+            return self._loss(params, part, weight)
 
-    def _advantages(self, data):
+        state, metrics = minibatch_epochs(
+            loss, self._optimiser(), meta[:2], batch, key, epochs=self.epochs, minibatches=self.minibatches
+        )
+        return Meta(*state, meta.updates + 1), metrics | {"train_return": data.reward.sum(1).mean()}
+
+    def problems(self) -> list[str]:
+        """Minibatches must divide the lives."""
+        lives = self.tasks * self.copies
+        wrong = lives % self.minibatches != 0
+        return [f"minibatches is {self.minibatches}; it must divide tasks x copies = {lives}"] if wrong else []
+
+    def _width(self, memory: PyTree) -> int:
+        inputs = jnp.zeros(self.bound.observation.size + self.bound.action.size + 2)
+        return jax.eval_shape(lambda p: self.memory.step(p, self.memory.begin(p), inputs)[1], memory).shape[0]
+
+    def _inputs(self, step: Step) -> Float[Array, " D"]:
+        observation = self.bound.observation.encode(step.observation)
+        action = self.bound.action.encode(step.previous_action)
+        flags = jnp.stack([step.previous_reward, step.first.astype(step.previous_reward.dtype)])
+        return jnp.concatenate([observation, action, flags])
+
+    def _heads(self, params: PyTree, output: Array) -> tuple[Distribution, Float[Array, ""]]:
+        policy = policy_over(self.bound.action, linear(params["policy"], output), params["log_std"])
+        return policy, linear(params["value"], output)[0]
+
+    def _advantages(self, data: Transition) -> Float[Array, " L"]:
         value = data.extras.value
-        following = jnp.append(value[1:], 0.0)
-        discount = jnp.full_like(value, 1.0) * self.discount
-        advantage = gae(data.reward, discount, value, following, self.lambda_)
-        return advantage, advantage + value
+        following = jnp.append(value[1:], 0.0)  # the life's end ends the return
+        discount = jnp.broadcast_to(self.discount, value.shape)
+        return gae(data.reward, discount, value, following, self.lambda_)
 
-    def _ppo(self, meta, batch, key):
-        optimiser = self._optimiser()
-        size = batch[0].shape[0]
+    def _loss(self, params: PyTree, part: Batch, entropy_weight: Array) -> tuple[Array, Metrics]:
+        def one(output: Array, action: Array) -> tuple[Array, Array, Array]:
+            policy, value = self._heads(params, output)
+            return policy.log_prob(action), policy.entropy(), value
 
-        def learn(state, rows):
-            params, opt_state = state
-            part = jax.tree.map(lambda x: x[rows], batch)
-            (_, metrics), gradient = jax.value_and_grad(self._loss, has_aux=True)(params, part)
-            change, opt_state = optimiser.update(gradient, opt_state)
-            return (optax.apply_updates(params, change), opt_state), metrics
+        outputs = jax.vmap(self.memory.unroll, (None, 0))(params["memory"], part.inputs)
+        log_prob, entropy, value = jax.vmap(jax.vmap(one))(outputs, part.action)
+        gain = clipped_surrogate(log_prob, part.log_prob, part.advantage, self.clip)
+        error = jnp.mean((value - part.target) ** 2)
+        loss = -gain - entropy_weight * jnp.mean(entropy) + self.value_weight * error
+        return loss, {"entropy": jnp.mean(entropy), "value_error": error}
 
-        order = jax.vmap(lambda k: jax.random.permutation(k, size))(jax.random.split(key, self.epochs))
-        order = order.reshape(self.epochs * self.minibatches, size // self.minibatches)
-        state, metrics = jax.lax.scan(learn, (meta.params, meta.optimiser), order)
-        return state, jax.tree.map(jnp.mean, metrics)
+    def _optimiser(self) -> optax.GradientTransformation:
+        updates = self.bound.meta_steps * self.epochs * self.minibatches
+        return clipped_adam(self.learning_rate, self.max_gradient, updates)
 
-    def _loss(self, params, part):
-        inputs, action, log_prob, advantage, target = part
-        outputs = jax.vmap(self.memory.unroll, (None, 0))(params["memory"], inputs)
-        policy, value = jax.vmap(jax.vmap(self._heads, (None, 0)), (None, 0))(params, outputs)
-        gain = clipped_surrogate(jax.vmap(jax.vmap(type(policy).log_prob))(policy, action), log_prob, advantage, self.clip)
-        entropy = jnp.mean(jax.vmap(jax.vmap(type(policy).entropy))(policy))
-        error = jnp.mean((value - target) ** 2)
-        loss = -gain - self.entropy * entropy + self.value_weight * error
-        return loss, {"entropy": entropy, "value_error": error}
+
+def _sequences(x: Float[Array, "B K T E *rest"]) -> Float[Array, "N L *rest"]:
+    """Lives as sequences: copies beside tasks, phases one after the other."""
+    x = jnp.moveaxis(x, 3, 1)
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2] * x.shape[3], *x.shape[4:])

@@ -24,7 +24,10 @@ class Policy(NamedTuple):
 
     def __call__(self, params: Params, observation: Array, *context: Array) -> Distribution:
         """The distribution over actions at one observation."""
-        features = jnp.concatenate([self.observation_space.encode(observation), *context])
+        return self.at_features(params, jnp.concatenate([self.observation_space.encode(observation), *context]))
+
+    def at_features(self, params: Params, features: Array) -> Distribution:
+        """The distribution where the observation is encoded already."""
         return policy_over(self.action_space, self.net.apply(params["net"], features), params["log_std"])
 
 

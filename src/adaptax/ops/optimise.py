@@ -1,9 +1,14 @@
 """The outer loops' optimiser."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
+
+PyTree = Any
 
 
 def clipped_adam(
@@ -29,3 +34,40 @@ def clipped_adam(
             return chain.update(gradient, state, params)
 
     return optax.GradientTransformation(chain.init, update)
+
+
+def minibatch_epochs(
+    loss: Callable[[PyTree, PyTree], tuple[Array, dict[str, Array]]],
+    optimiser: optax.GradientTransformation,
+    state: tuple[PyTree, optax.OptState],
+    batch: PyTree,
+    key: Array,
+    *,
+    epochs: int,
+    minibatches: int,
+) -> tuple[tuple[PyTree, optax.OptState], dict[str, Array]]:
+    """Several passes over a batch in minibatches, shuffled anew each time.
+
+    Args:
+        loss: Maps parameters and a minibatch to the loss and metrics.
+        optimiser: Whose state is in `state`.
+        state: Parameters and optimiser state.
+        batch: Leaves `[N, ...]`; N must be a multiple of `minibatches`.
+        key: For the shuffling.
+        epochs: Passes.
+        minibatches: Parts of a pass.
+
+    Returns:
+        The new state, and the metrics' means.
+    """
+    size = jax.tree.leaves(batch)[0].shape[0]
+
+    def learn(state: tuple[PyTree, optax.OptState], rows: Array) -> tuple[tuple[PyTree, optax.OptState], dict]:
+        part = jax.tree.map(lambda x: x[rows], batch)
+        (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(state[0], part)
+        change, opt_state = optimiser.update(gradient, state[1], state[0])
+        return (optax.apply_updates(state[0], change), opt_state), metrics
+
+    orders = jax.vmap(lambda k: jax.random.permutation(k, size))(jax.random.split(key, epochs))
+    state, metrics = jax.lax.scan(learn, state, orders.reshape(epochs * minibatches, size // minibatches))
+    return state, jax.tree.map(jnp.mean, metrics)

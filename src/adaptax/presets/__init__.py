@@ -1,0 +1,26 @@
+"""Tuned settings for each pair of learner and environment: part of the product, chosen on validation tasks."""
+
+from typing import Any
+
+from adaptax.core.learner import Learner
+from adaptax.registry import lookup, make_learner
+from adaptax.presets.tuned import TUNED
+
+DEFAULT_META_STEPS = 500
+
+
+def preset(learner: str, env: str, name: str = "default") -> tuple[Learner, int]:
+    """A learner with its tuned fields, and the meta-steps that go with them.
+
+    Args:
+        learner: Its name, for example `"rl2"`.
+        env: Name of the environment.
+        name: "default", or another preset of the pair.
+
+    Raises:
+        ConfigError: the pair has no preset of that name.
+    """
+    known = {"default": {}} | TUNED.get((learner, env), {})
+    fields: dict[str, Any] = dict(lookup(known, name, f"preset of {learner} on {env}"))
+    meta_steps = fields.pop("meta_steps", DEFAULT_META_STEPS)
+    return make_learner(learner, **fields), meta_steps

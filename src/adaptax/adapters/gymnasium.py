@@ -1,0 +1,307 @@
+"""Gymnasium, in both directions: anybody's environment with tasks for us, one of our tasks for anybody.
+
+Gymnasium is the optional extra `adaptax[gymnasium]`; it is imported when a function here is called, not before.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from adaptax.core.env import Environment, HostEnvironment, Simulator, TaskSplit
+from adaptax.core.types import PRNGKey, Task
+from adaptax.errors import ConfigError, FaultyEnvironmentError
+from adaptax.ops.spaces import Box, Discrete, Space
+
+if TYPE_CHECKING:
+    import gymnasium
+
+UNBOUNDED = 1e30  # gymnasium writes "no bound" as infinity or as the largest float32
+MEMBERS = "Discrete that starts at 0, and Box"
+
+
+def _gymnasium() -> Any:
+    try:
+        import gymnasium
+    except ImportError as error:
+        raise ImportError("this needs Gymnasium: pip install adaptax[gymnasium]") from error
+    return gymnasium
+
+
+def from_gymnasium(
+    make: Callable[..., "gymnasium.Env"] | str,
+    sample: Callable[[np.random.Generator], Task] | None = None,
+    *,
+    ood: Callable[[np.random.Generator], Task] | None = None,
+    describe: Callable[[Task], Any] | None = None,
+    episode_steps: int | None = None,
+    episodes: int = 2,
+) -> "GymnasiumEnvironment":
+    """Any Gymnasium environment, with tasks, as a family that every learner can be trained on.
+
+    Args:
+        make: Makes a new environment of a task; it is called as `make(**task)` where the task is a dict, else as
+            `make(task)`, or `make()` without `sample`. A registered name such as "CartPole-v1" will do for `make()`.
+        sample: Draws one task, a dict of numbers or of arrays, from a numpy generator; None for a family of one task.
+        ood: The same out of distribution; None where there is no such thing: then it is `sample`.
+        describe: Features of a task for privileged learners; by default its numbers in a row, sorted by name.
+        episode_steps: Longest episode, in steps; by default `env.spec.max_episode_steps`.
+        episodes: Episodes in a life.
+
+    Returns:
+        A host environment: the simulators run in Python, acting and adapting stay compiled.
+
+    Raises:
+        ImportError: Gymnasium is not installed.
+        TypeError: `make` is no function, or a task holds something that is no number.
+        ConfigError: a space is not supported, or no episode limit is known; the message names the remedy.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> def make(gravity):
+        ...     env = gym.make("CartPole-v1")
+        ...     env.unwrapped.gravity = gravity
+        ...     return env
+        >>> env = from_gymnasium(make, lambda rng: {"gravity": rng.uniform(5.0, 15.0)})
+        >>> env.action_space, env.episode_steps
+        (Discrete(n=2), 500)
+    """
+    gym = _gymnasium()
+    if isinstance(make, str):
+        name, make = make, lambda: gym.make(name)
+    if not callable(make):
+        raise TypeError(
+            f"from_gymnasium needs a function that makes the environment, not {type(make).__name__}: "
+            "every task and copy gets one of its own; for example lambda: gymnasium.make('CartPole-v1')"
+        )
+    maker = _Maker(make, sample is not None)
+    draw = _numbers(sample or (lambda rng: {"task": 0.0}))
+    example = maker(draw(jax.random.key(0)))
+    limit = episode_steps or (example.spec.max_episode_steps if example.spec else None)
+    spaces = (to_space(example.observation_space), _flat(to_space(example.action_space)))
+    example.close()
+    if limit is None:
+        raise ConfigError(
+            "the environment does not say how long an episode may be (env.spec.max_episode_steps): "
+            "give from_gymnasium(..., episode_steps=200)"
+        )
+    return GymnasiumEnvironment(maker, draw, _numbers(ood) if ood else draw, describe, spaces, int(limit), episodes)
+
+
+class _Maker:
+    """Calls the user's function with a task."""
+
+    def __init__(self, make: Callable[..., "gymnasium.Env"], takes_task: bool):
+        self.make, self.takes_task = make, takes_task
+
+    def __call__(self, task: Task) -> "gymnasium.Env":
+        if not self.takes_task:
+            return self.make()
+        task = jax.tree.map(lambda x: np.asarray(x).item() if np.ndim(x) == 0 else np.asarray(x), task)
+        return self.make(**task) if isinstance(task, dict) else self.make(task)
+
+
+def _numbers(sample: Callable[[np.random.Generator], Task]) -> Callable[[PRNGKey], Task]:
+    """The user's sampler as a function of a key, its tasks checked to be numbers."""
+
+    def draw(key: PRNGKey) -> Task:
+        task = sample(np.random.default_rng(np.asarray(jax.random.key_data(key))))
+        leaves = jax.tree_util.tree_leaves_with_path(task)
+        if not leaves:
+            raise TypeError("a task must hold at least one number; for a single task leave `sample` out")
+        for path, leaf in leaves:
+            if not (np.issubdtype(np.asarray(leaf).dtype, np.number) or isinstance(leaf, bool | np.bool_)):
+                raise TypeError(
+                    f"task{jax.tree_util.keystr(path)} is {leaf!r}, and a task holds numbers only: "
+                    "draw an index in `sample` and look it up in `make`"
+                )
+        return task
+
+    return draw
+
+
+def to_space(space: "gymnasium.Space") -> Space:
+    """The space in our words.
+
+    Raises:
+        ConfigError: it is neither a Discrete that starts at 0 nor a Box.
+    """
+    spaces = _gymnasium().spaces
+    if isinstance(space, spaces.Discrete) and space.start == 0:
+        return Discrete(int(space.n))
+    if isinstance(space, spaces.Box):
+        return Box(_bound(space.low), _bound(space.high), tuple(space.shape))
+    raise ConfigError(
+        f"the space {space} is not supported; supported are {MEMBERS}. "
+        "Wrap the environment in `make`: gymnasium.wrappers.FlattenObservation turns any observation into a Box, "
+        "gymnasium.wrappers.TransformObservation and TransformAction do the rest"
+    )
+
+
+def _bound(values: np.ndarray) -> float | tuple[float, ...]:
+    """One number where all are equal, else one for each entry."""
+    flat = [float(v) if abs(v) < UNBOUNDED else float(np.sign(v)) * float("inf") for v in np.ravel(values)]
+    return flat[0] if flat and len(set(flat)) == 1 else tuple(flat)
+
+
+def _flat(space: Space) -> Space:
+    """Policies speak vectors; the simulator gives an action its shape back."""
+    return space._replace(shape=(space.size,)) if isinstance(space, Box) else space
+
+
+class GymnasiumSimulator(Simulator):
+    """One Gymnasium environment, checked against the spaces that the learner was built for."""
+
+    def __init__(self, env: "gymnasium.Env", observation: Space, action: Space, limit: int):
+        self.env, self.limit, self.steps = env, limit, 0
+        self.observation, self.action = observation, action
+        found = (to_space(env.observation_space), _flat(to_space(env.action_space)))
+        if found != (observation, action):
+            raise FaultyEnvironmentError(
+                f"all tasks of a family share their spaces: expected {(observation, action)}, this task has {found}"
+            )
+
+    def reset(self, seed: np.ndarray) -> np.ndarray:
+        """A new episode; each is seeded anew, so that a life is the same whenever it is lived."""
+        self.steps = 0
+        # 31 bits: some simulators take a signed 32-bit seed and no more
+        observation, _ = self.env.reset(seed=int(seed[0] ^ seed[1]) & 0x7FFFFFFF)
+        return self._checked(observation)
+
+    def step(self, action: Any, seed: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+        """One step; chance inside it comes from the environment's own generator, seeded by `reset`."""
+        del seed
+        observation, reward, terminated, truncated, _ = self.env.step(self._action(action))
+        self.steps += 1
+        out_of_time = bool(truncated) or (self.steps >= self.limit and not terminated)
+        return self._checked(observation), float(reward), bool(terminated), out_of_time
+
+    def close(self) -> None:
+        """Closes the environment."""
+        self.env.close()
+
+    def _action(self, action: Any) -> Any:
+        space = self.env.action_space
+        if isinstance(self.action, Discrete):
+            return int(action)
+        action = np.reshape(np.asarray(action), space.shape)
+        return np.clip(action, space.low, space.high).astype(space.dtype)
+
+    def _checked(self, observation: Any) -> np.ndarray:
+        observation = np.asarray(observation)
+        if isinstance(self.observation, Discrete):
+            expected = f"an integer from 0 to {self.observation.n - 1}"
+            valid = observation.shape == () and observation.dtype.kind in "iu" and 0 <= observation < self.observation.n
+        else:
+            expected = f"numbers of shape {self.observation.shape}"
+            valid = observation.shape == self.observation.shape and observation.dtype.kind in "biuf"
+        if not valid:
+            raise FaultyEnvironmentError(
+                f"{self.env} returned an observation that is not in its space: expected {expected}, "
+                f"got shape {observation.shape} of {observation.dtype}"
+            )
+        return observation
+
+
+class GymnasiumEnvironment(HostEnvironment):
+    """A family of Gymnasium environments; `from_gymnasium` makes it."""
+
+    make: Callable[[Task], "gymnasium.Env"]
+    sample: Callable[[PRNGKey], Task]
+    sample_ood: Callable[[PRNGKey], Task]
+    features: Callable[[Task], Any] | None
+    spaces: tuple[Space, Space]
+    limit: int
+    number: int
+
+    @property
+    def observation_space(self) -> Space:
+        """Space of one observation."""
+        return self.spaces[0]
+
+    @property
+    def action_space(self) -> Space:
+        """Space of one action."""
+        return self.spaces[1]
+
+    @property
+    def episode_steps(self) -> int:
+        """Longest episode, in steps."""
+        return self.limit
+
+    @property
+    def episodes(self) -> int:
+        """Episodes in a life."""
+        return self.number
+
+    @property
+    def tasks(self) -> TaskSplit:
+        """Fresh draws of the user's sampler for every split."""
+        return TaskSplit.iid(self.sample, self.sample_ood)
+
+    def describe(self, task: Task) -> Float[Array, " F"]:
+        """The task's numbers in a row, or what the user's function says."""
+        if self.features is not None:
+            return jnp.asarray(self.features(task), float).reshape(-1)
+        return jnp.asarray(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(task)]), float)
+
+    def simulator(self, task: Task) -> GymnasiumSimulator:
+        """A new environment of that task."""
+        return GymnasiumSimulator(self.make(task), *self.spaces, self.limit)
+
+
+def to_gymnasium(env: Environment, task: Task, seed: int = 0) -> "gymnasium.Env":
+    """One task of a compiled environment as a `gymnasium.Env`, for every other library.
+
+    Args:
+        env: The family.
+        task: One of its tasks, for example `env.tasks.test(jax.random.key(0))`.
+        seed: Seed of the episodes before `reset(seed=...)` is called with another.
+
+    Raises:
+        ImportError: Gymnasium is not installed.
+    """
+    gym = _gymnasium()
+    reset, step = jax.jit(env.reset), jax.jit(env.step)
+
+    class Compiled(gym.Env):
+        """The task, seen through Gymnasium's interface."""
+
+        metadata = {"render_modes": []}  # noqa: RUF012 (Gymnasium's name and type)
+        observation_space = _from_space(env.observation_space, seed)
+        action_space = _from_space(env.action_space, seed)
+
+        def __init__(self) -> None:
+            gym.Env.reset(self, seed=seed)
+            self.state, self.key, self.time = None, None, 0
+
+        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
+            gym.Env.reset(self, seed=seed)
+            self.key, self.time = jax.random.key(int(self.np_random.integers(2**31))), 0
+            self.state, observation = reset(task, self.key)
+            return _to_numpy(env.observation_space, observation), {}
+
+        def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
+            self.time += 1
+            key = jax.random.fold_in(self.key, self.time)
+            action = jnp.asarray(action, env.action_space.none().dtype)
+            self.state, observation, reward, terminated, truncated = step(task, self.state, action, key)
+            observation = _to_numpy(env.observation_space, observation)
+            return observation, float(reward), bool(terminated), bool(truncated), {}
+
+    return Compiled()
+
+
+def _from_space(space: Space, seed: int) -> "gymnasium.Space":
+    spaces = _gymnasium().spaces
+    if isinstance(space, Discrete):
+        return spaces.Discrete(space.n, seed=seed)
+    low, high = (np.asarray(bound).reshape(space.shape) for bound in space.bounds())
+    return spaces.Box(low, high, dtype=low.dtype.type, seed=seed)
+
+
+def _to_numpy(space: Space, observation: Array) -> Any:
+    return int(observation) if isinstance(space, Discrete) else np.asarray(observation)

@@ -1,0 +1,146 @@
+"""Configuration: the public fields of learners and environments, their ranges, and what is wrong with a value."""
+
+import dataclasses
+import difflib
+import inspect
+import math
+import re
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+from adaptax.errors import ConfigError
+from adaptax.fields import Range
+
+SIMPLE = (bool, int, float, str)
+
+
+class Field(NamedTuple):
+    """A field that a user may set."""
+
+    name: str
+    kind: type  # bool, int, float or str
+    default: Any
+    help: str
+    range: Range | None = None
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+
+    def legal(self) -> str:
+        """What may stand here, in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        words = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}[self.kind]
+        words += f" {self.range}" if self.range else ""
+        return words + (" or None" if self.optional else "")
+
+    def parse(self, text: str) -> Any:
+        """The value that `text` stands for.
+
+        Raises:
+            ValueError: it stands for none.
+        """
+        if self.optional and text == "None":
+            return None
+        if self.kind is bool:
+            return {"true": True, "false": False}[text.lower()] if text.lower() in ("true", "false") else int("x")
+        return self.kind(text)
+
+    def wrong(self, value: Any) -> bool:
+        """Whether `value` is not legal."""
+        if value is None:
+            return not self.optional
+        if self.choices:
+            return value not in self.choices
+        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not self.kind:
+            return True
+        if self.kind is float and not math.isfinite(value):
+            return True
+        return self.range is not None and value not in self.range
+
+
+def describe_field(name: str, hint: Any, default: Any, help_text: str) -> Field | None:
+    """The field as users see it; None where it is not for the command line (a network, a function)."""
+    extent, optional = None, False
+    if typing.get_origin(hint) is typing.Annotated:
+        hint, *marks = typing.get_args(hint)
+        extent = next((mark for mark in marks if isinstance(mark, Range)), None)
+    if isinstance(hint, types.UnionType) and type(None) in typing.get_args(hint):
+        rest = [h for h in typing.get_args(hint) if h is not type(None)]
+        if len(rest) != 1:
+            return None
+        inner = describe_field(name, rest[0], default, help_text)
+        return inner and inner._replace(optional=True)
+    if typing.get_origin(hint) is Literal:
+        return Field(name, str, default, help_text, choices=typing.get_args(hint))
+    return Field(name, hint, default, help_text, extent, (), optional) if hint in SIMPLE else None
+
+
+def fields_of(config: Any) -> dict[str, Field]:
+    """The public fields of an instance of a learner or environment, with their help from its docstring."""
+    cls = type(config)
+    hints = typing.get_type_hints(cls, include_extras=True)
+    helps = attributes_of(cls.__doc__ or "")
+    found = (
+        describe_field(f.name, hints[f.name], getattr(config, f.name), helps.get(f.name, ""))
+        for f in dataclasses.fields(cls)
+        if f.init
+    )
+    return {field.name: field for field in found if field}
+
+
+def attributes_of(docstring: str) -> dict[str, str]:
+    """The `Attributes:` section of a docstring: name -> description."""
+    lines = iter(inspect.cleandoc(docstring).split("Attributes:\n", 1)[-1].splitlines())
+    helps: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        entry = re.match(r"    (\w+): (.*)", line)
+        if entry:
+            name, helps[entry[1]] = entry[1], entry[2]
+        elif name and line.startswith("        "):
+            helps[name] += " " + line.strip()
+        elif line.strip():
+            break
+    return helps
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the name that was meant, or the list of names."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"did you mean '{close[0]}'?" if close else "it is one of " + ", ".join(known)
+
+
+def problems_of(config: Any, where: str) -> list[str]:
+    """All that is wrong with an instance: values out of range, then what its own `problems` says."""
+    found = [
+        f"{where}.{field.name} is {field.default!r}; it must be {field.legal()}"
+        for field in fields_of(config).values()
+        if field.wrong(field.default)
+    ]
+    return found or [f"{where}: {problem}" for problem in config.problems()]
+
+
+def replaced(config: Any, changes: dict[str, Any], where: str) -> Any:
+    """A copy with some fields changed.
+
+    Raises:
+        ConfigError: a name or a value is wrong; all of them are named.
+    """
+    known, found = fields_of(config), []
+    for name, value in changes.items():
+        if name not in known:
+            found.append(f"{where} has no field '{name}'; {nearest(name, known)}")
+        elif known[name].wrong(value):
+            found.append(f"{where}.{name} is {value!r}; it must be {known[name].legal()}")
+    if found:
+        raise ConfigError(*found)
+    numbers = {n: float(v) if known[n].kind is float and v is not None else v for n, v in changes.items()}
+    changed = dataclasses.replace(config, **numbers)
+    if left := problems_of(changed, where):
+        raise ConfigError(*left)
+    return changed

@@ -1,0 +1,275 @@
+"""Trained agents at work: lives outside any training code, and adaptation to a task of one's own."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.table import Table
+from safetensors.numpy import load_file, save_file
+
+from adaptax.checkpoint import from_arrays, to_arrays
+from adaptax.core.env import AbstractEnvironment, HostEnvironment
+from adaptax.core.host import act_all, adapt_all, begin_lives, phase_keys, stack
+from adaptax.core.learner import Learner, traced
+from adaptax.core.types import Agent as AgentState
+from adaptax.core.types import PyTree, Schedule, Step, Task, Transition
+from adaptax.errors import ConfigError
+from adaptax.measure import Samples, measure
+from adaptax.ops.statistics import bootstrap_mean, nanmean
+from adaptax.registry import name_of
+from adaptax.runs import Run, elsewhere, open_run
+
+
+class Agent:
+    """A trained learner, ready to live in a task that some other program runs.
+
+    Attributes:
+        learner: The learner, bound.
+        meta: What it learned (of one seed).
+        schedule: Steps in a phase, and copies it acts in.
+    """
+
+    def __init__(self, learner: Learner, meta: PyTree, schedule: Schedule):
+        self.learner, self.meta, self.schedule = traced(learner), meta, schedule
+
+    def begin(
+        self, seed: int = 0, descriptor: np.ndarray | None = None, adapted: str | Path | None = None
+    ) -> "LifeInHand":
+        """Birth in a new task.
+
+        Args:
+            seed: Of everything random in this life.
+            descriptor: The task's features, for learners that are told (`privileged` "always").
+            adapted: A file kept by `LifeInHand.save` or `adapt`: start from that state instead of a newborn's.
+
+        Raises:
+            ConfigError: the learner must be told the task and was not.
+        """
+        size = self.learner.bound.descriptor
+        if self.learner.privileged == "always" and descriptor is None:
+            raise ConfigError(f"this learner is told the task: give begin() a descriptor of {size} numbers")
+        told = jnp.zeros((1, size)) if descriptor is None else jnp.asarray(descriptor, float).reshape(1, size)
+        keys = jax.random.key(seed)[None]
+        life = begin_lives(self.learner, self.meta, jnp.zeros(1), told, keys, self.schedule.copies)
+        if adapted is not None:
+            life = life._replace(agent=from_arrays(load_file(adapted), life.agent, Path(adapted)))
+        return LifeInHand(self, life)
+
+
+class LifeInHand:
+    """One life, step by step: `act`, let the world move, `observe`, and again. It adapts by itself, phase by phase."""
+
+    def __init__(self, agent: Agent, life: Any):
+        self.agent, self._life = agent, life
+        self._records: list[Transition] = []
+        self._pending: tuple | None = None
+        self._keys = phase_keys(life, agent.schedule)[0]
+
+    @property
+    def phases(self) -> int:
+        """Phases lived."""
+        return int(self._life.age[0])
+
+    def act(self, observation: np.ndarray, explore: bool | None = None) -> np.ndarray:
+        """The next action (with several copies, leading axis E on observation and action).
+
+        Args:
+            observation: What is seen now; after an episode's end, the first observation of the next one.
+            explore: Whether to try things; None is the learner's own way of living in a new task.
+        """
+        learner, life = self.agent.learner, self._life
+        explore = learner.explores_by_noise if explore is None else explore
+        like = life.step.observation
+        now = life.step._replace(observation=jnp.asarray(np.reshape(observation, like.shape), like.dtype))
+        self._life = life._replace(step=now)
+        moment = np.int32(len(self._records))
+        action, carry, extras = act_all(learner, self.agent.meta, self._life, self._keys, moment, explore)
+        self._pending = (np.asarray(action), carry, jax.tree.map(np.asarray, extras))
+        return self._pending[0][0] if self.agent.schedule.copies > 1 else self._pending[0][0, 0]
+
+    def observe(
+        self,
+        next_observation: np.ndarray,
+        reward: float | np.ndarray,
+        terminated: bool | np.ndarray,
+        truncated: bool | np.ndarray,
+    ) -> bool:
+        """What came of the last action; adapts where a phase ends.
+
+        Returns:
+            Whether the learner wants a new episode to begin now although none has ended (a phase has).
+
+        Raises:
+            RuntimeError: `act` was not called before.
+        """
+        if self._pending is None:
+            raise RuntimeError("observe() tells what came of an action: call act() first")
+        (action, carry, extras), self._pending = self._pending, None
+        step, shape = jax.tree.map(np.asarray, self._life.step), self._life.step.first.shape
+        wide = lambda x, dtype: np.broadcast_to(np.asarray(x, dtype).reshape(1, -1), shape)
+        successor = np.reshape(next_observation, step.observation.shape).astype(step.observation.dtype)
+        earned = wide(reward, step.previous_reward.dtype)
+        ended, cut = wide(terminated, bool), wide(truncated, bool)
+        self._records.append(Transition(step, action, earned, successor, ended, cut, extras))
+        following = Step(successor, action, earned, ended | cut)
+        agent = self._life.agent._replace(carry=carry)
+        self._life = self._life._replace(agent=agent, step=jax.tree.map(jnp.asarray, following))
+        if len(self._records) < self.agent.schedule.steps:
+            return False
+        self._adapt()
+        return self.agent.learner.reset_each_phase
+
+    def _adapt(self) -> None:
+        agent, data = self.agent, stack(self._records, axis=1)
+        self._life, self._records = adapt_all(agent.learner, agent.meta, self._life, data), []
+        if agent.learner.reset_each_phase:
+            first = jnp.ones_like(self._life.step.first)
+            self._life = self._life._replace(step=self._life.step._replace(first=first))
+        self._keys = phase_keys(self._life, agent.schedule)[0]
+
+    def save(self, path: str | Path) -> None:
+        """Keeps the adapted agent in a safetensors file; `Agent.begin(adapted=path)` takes it up again."""
+        save_file(to_arrays(self._life.agent), path)
+
+
+def load(
+    run: Run | str | Path,
+    *,
+    checkpoint: str | int = "best",
+    copies: int | None = None,
+    learner: Learner | None = None,
+    env: AbstractEnvironment | None = None,
+) -> Agent:
+    """A trained agent; of a run with several seeds, the one that did best on validation tasks.
+
+    Args:
+        run: A run or its folder.
+        checkpoint: "best", "last" or a step.
+        copies: Environment copies it acts in; by default 1.
+        learner: The learner, where it is not a registered one.
+        env: The environment it was trained on, where that is not a registered one.
+
+    Raises:
+        CheckpointError: the folder is no run.
+    """
+    run = run if isinstance(run, Run) else open_run(run, learner=learner, env=env)
+    index = best_index(run)
+    schedule = run.learner.schedule()._replace(copies=copies or 1)
+    return Agent(run.learner_of(index), jax.tree.map(lambda x: x[index], run.meta(checkpoint)), schedule)
+
+
+def best_index(run: Run) -> int:
+    """Which of the S runs did best on validation tasks."""
+    return int(np.argmax(run.saved.best_score))
+
+
+class Adaptation(NamedTuple):
+    """Lives in one task."""
+
+    learner: str
+    environment: str
+    lives: int
+    samples: Samples  # leading axes [1, lives]
+    agent: AgentState  # of the first life, after its last phase
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns per episode with intervals over lives, and the greedy return before and after."""
+        result: dict[str, Any] = {"learner": self.learner, "environment": self.environment, "lives": self.lives}
+        intervals = {}
+        for name in ("episode_return", "phase_return", "total_return"):
+            values = getattr(self.samples, name)
+            result[name] = nanmean(values).tolist()
+            intervals[name] = [bound.tolist() for bound in bootstrap_mean(values)]
+        result |= {"before": result["phase_return"][0], "after": result["phase_return"][-1], "ci95": intervals}
+        return result
+
+    def table(self) -> Table:
+        """The same for a person."""
+        data, low_high = self.as_dict(), self.as_dict()["ci95"]
+        table = Table(title=f"{self.learner} adapting to one task of {self.environment}: {self.lives} lives")
+        for name in ("", "return", "95 % interval"):
+            table.add_column(name, justify="left" if not name else "right")
+        row = lambda name, value, low, high: table.add_row(name, f"{value:.3f}", f"{low:.3f} .. {high:.3f}")
+        bounds = list(zip(*low_high["phase_return"], strict=True))
+        row("before (greedy)", data["before"], *bounds[0])
+        for i, value in enumerate(data["episode_return"]):
+            row(f"episode {i + 1}, as lived", value, low_high["episode_return"][0][i], low_high["episode_return"][1][i])
+        row("after (greedy)", data["after"], *bounds[-1])
+        return table
+
+
+def adapt(
+    run: Run | str | Path,
+    *,
+    task: Task | None = None,
+    env: AbstractEnvironment | None = None,
+    episodes: int | None = None,
+    lives: int = 20,
+    seed: int = 1,
+    checkpoint: str | int = "best",
+) -> Adaptation:
+    """Lets a trained agent live in a task of one's own.
+
+    Args:
+        run: A run or its folder.
+        task: The task; None is one test task drawn from the environment (for an environment of one task, that one).
+        env: Another environment with spaces of the same sizes, for example `from_gymnasium(make)`.
+        episodes: Episodes in a life; None is as many as in training.
+        lives: Lives in the task, for the intervals.
+        seed: Of tasks and lives.
+        checkpoint: "best", "last" or a step.
+
+    Raises:
+        CheckpointError: the folder is no run, or what was trained does not fit `env`.
+    """
+    run = run if isinstance(run, Run) else open_run(run)
+    learners, env, metas = elsewhere(run, env, None, checkpoint)
+    index = best_index(run)
+    learner, meta = learners[index], jax.tree.map(lambda x: x[index], metas)
+    if task is None:
+        task = env.tasks.test(jax.random.key(seed))
+    every = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (lives, *np.shape(x))), task)
+    every = every if isinstance(env, HostEnvironment) else jax.tree.map(jnp.asarray, every)
+    keys = jax.random.split(jax.random.key(seed), lives)
+    samples, agents = measure(learner, env, meta, every, keys, learner.schedule(episodes), None)
+    first = jax.tree.map(lambda x: x[:1], agents)  # a life of its own, as `Agent.begin` makes it
+    wide = Samples(*(x[None] for x in samples))
+    return Adaptation(name_of(run.learner), name_of(env), lives, wide, first)
+
+
+def parse_task(env: AbstractEnvironment, text: str) -> Task:
+    """The task that a JSON text describes: a list for an array, an object for named parameters.
+
+    Raises:
+        ConfigError: it does not fit the environment; the message shows what would.
+    """
+    like = jax.tree.map(np.asarray, env.tasks.test(jax.random.key(0)))
+    try:
+        return _fill(like, json.loads(text), "task")
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"--task does not fit {name_of(env)}: {error}; an example: {json.dumps(_example(like))}") from error
+
+
+def _fill(like: Any, given: Any, where: str) -> Any:
+    if isinstance(like, dict) or eqx.is_array(like) is False and hasattr(like, "_fields"):
+        names = list(like) if isinstance(like, dict) else list(like._fields)
+        if not isinstance(given, dict) or set(given) != set(names):
+            raise ValueError(f"{where} must be an object with {', '.join(names)}")
+        values = [_fill(like[n] if isinstance(like, dict) else getattr(like, n), given[n], f"{where}.{n}") for n in names]
+        return dict(zip(names, values, strict=True)) if isinstance(like, dict) else type(like)(*values)
+    array = np.asarray(given, like.dtype)
+    if array.shape != like.shape:
+        raise ValueError(f"{where} has shape {list(array.shape)}, needed {list(like.shape)}")
+    return array
+
+
+def _example(like: Any) -> Any:
+    if isinstance(like, dict):
+        return {name: _example(value) for name, value in like.items()}
+    if hasattr(like, "_fields"):
+        return {name: _example(getattr(like, name)) for name in like._fields}
+    return np.round(like, 3).tolist()

@@ -1,0 +1,103 @@
+"""Grid navigation: the task is a goal cell that must be searched for."""
+
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from adaptax.core.env import Environment, TaskSplit
+from adaptax.core.types import PRNGKey
+from adaptax.fields import Count, Range
+from adaptax.ops.spaces import Discrete
+
+CORNER = 2  # goals lie outside the 2x2 block around the start
+MOVES = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))  # noop, up, right, down, left as (x, y)
+GOAL_REWARD, STEP_REWARD = 1.0, -0.1
+
+
+class GridState(NamedTuple):
+    """Where the agent is (x, y), and steps taken."""
+
+    position: Int[Array, "2"]
+    time: Int[Array, ""]
+
+
+class GridNavigation(Environment):
+    r"""A grid with one hidden goal, the same in all episodes of a life.
+
+    The agent starts at (0, 0) and moves by one cell: noop, up (y + 1), right (x + 1), down, left; a move off the grid
+    does nothing. A step that ends on the goal pays +1, any other -0.1; nothing ends an episode but its `horizon`. The
+    observation is the cell's number, $y \cdot \mathrm{size} + x$; the goal shows itself only by its reward.
+
+    Splits: `train`, `validation` and `test` draw the goal uniformly over the cells outside the 2x2 start corner
+    (kind `iid`: with 21 goals, all are in all splits); `ood` draws it from the three cells of the corner beside the
+    start, where training never pays. All other cells being training goals, these are the only unseen ones.
+
+    Known values (`adaptax.references`): by default a Bayes-optimal agent returns 4.0, 11.0714, 11.0714 and 11.0714 in
+    its four episodes, in all 37.2143; one that knows the goal 11.0714 in each.
+
+    Attributes:
+        size: Cells on a side.
+        horizon: Steps of an episode.
+        tries: Episodes in a life.
+
+    References:
+        Zintgraf et al., 2020, "VariBAD: a very good method for Bayes-adaptive deep RL via meta-learning",
+        arXiv:1910.08348, section 5.1.
+
+    Differences from the paper:
+        The observation is the cell's number, which a network reads one-hot, not its two coordinates.
+    """
+
+    size: Annotated[int, Range(CORNER + 1, 1000)] = 5
+    horizon: Count = 15
+    tries: Count = 4
+
+    observation_space = property(lambda self: Discrete(self.size * self.size))
+    action_space = property(lambda self: Discrete(len(MOVES)))
+    episode_steps = property(lambda self: self.horizon)
+    episodes = property(lambda self: self.tries)
+
+    @property
+    def goals(self) -> np.ndarray:
+        """The goals (x, y) of training and test, `[G, 2]`."""
+        x, y = np.divmod(np.arange(self.size**2), self.size)
+        outside = (x >= CORNER) | (y >= CORNER)
+        return np.stack([x, y], -1)[outside].astype(np.int32)
+
+    @property
+    def tasks(self) -> TaskSplit:
+        """Goals outside the start corner; out of distribution inside it."""
+        beside_start = np.array([(0, 1), (1, 0), (1, 1)], np.int32)
+        return TaskSplit.iid(lambda key: _one_of(self.goals, key), lambda key: _one_of(beside_start, key))
+
+    def reset(self, task: Int[Array, "2"], key: PRNGKey) -> tuple[GridState, Int[Array, ""]]:
+        """Back to the start."""
+        del task, key
+        state = GridState(jnp.zeros(2, jnp.int32), jnp.zeros((), jnp.int32))
+        return state, self._cell(state.position)
+
+    def step(
+        self, task: Int[Array, "2"], state: GridState, action: Int[Array, ""], key: PRNGKey
+    ) -> tuple[GridState, Int[Array, ""], Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
+        """Moves by one cell."""
+        del key
+        position = jnp.clip(state.position + jnp.asarray(MOVES, jnp.int32)[action], 0, self.size - 1)
+        time = state.time + 1
+        reward = jnp.where(jnp.all(position == task), GOAL_REWARD, STEP_REWARD)
+        return GridState(position, time), self._cell(position), reward, jnp.array(False), time >= self.horizon
+
+    def describe(self, task: Int[Array, "2"]) -> Float[Array, "2"]:
+        """The goal's coordinates, from -1 to 1."""
+        return 2.0 * task.astype(float) / (self.size - 1) - 1.0
+
+    def _cell(self, position: Int[Array, "2"]) -> Int[Array, ""]:
+        """The number of a cell."""
+        return position[1] * self.size + position[0]
+
+
+def _one_of(cells: np.ndarray, key: PRNGKey) -> Int[Array, "2"]:
+    """A cell drawn uniformly."""
+    return jnp.asarray(cells)[jax.random.randint(key, (), 0, len(cells))]

@@ -1,0 +1,224 @@
+"""What an evaluation says: curves with intervals, references beside them, and a normalised score."""
+
+import io
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from adaptax.checkpoint import write_atomically
+from adaptax.core.env import AbstractEnvironment
+from adaptax.core.learner import traced
+from adaptax.core.types import Schedule, Task
+from adaptax.errors import ConfigError
+from adaptax.learners.random import Random
+from adaptax.measure import Samples, draw_tasks, measure, stack_seeds, ticks
+from adaptax.ops.statistics import bootstrap_iqm, bootstrap_mean, iqm, nanmean, paired_difference
+from adaptax.references import references
+from adaptax.registry import name_of
+from adaptax.runs import Run, elsewhere, open_run
+
+
+class Evaluation(NamedTuple):
+    """The result of `evaluate`; `as_dict` is what `--json` prints, `table` what a person reads."""
+
+    learner: str
+    environment: str
+    split: str
+    checkpoint: str
+    tasks: int
+    seeds: int
+    steps: list[int]
+    samples: Samples
+    references: dict[str, float]
+    normalised: float | None
+    normalised_by: str | None
+    env_steps: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, ready for JSON; NaN becomes None."""
+        fields = Samples._fields
+        means = {name: nanmean(getattr(self.samples, name)) for name in fields}
+        intervals = {name: bootstrap_mean(getattr(self.samples, name)) for name in fields}
+        low, high = bootstrap_iqm(self.samples.total_return)
+        counted = (~np.isnan(self.samples.episode_return)).sum((0, 1))
+        result = {
+            "learner": self.learner,
+            "environment": self.environment,
+            "split": self.split,
+            "checkpoint": self.checkpoint,
+            "tasks": self.tasks,
+            "seeds": self.seeds,
+            **{name: means[name].tolist() for name in fields},
+            "episode_count": counted.tolist(),
+            "steps": self.steps,
+            "iqm": iqm(self.samples.total_return),
+            "ci95": {name: [x.tolist() for x in intervals[name]] for name in fields} | {"iqm": [float(low), float(high)]},
+            "references": self.references,
+            "normalised": self.normalised,
+            "normalised_by": self.normalised_by,
+            "env_steps": self.env_steps,
+            "seconds": round(self.seconds, 3),
+        }
+        return _plain(result)
+
+    def minus(self, other: "Evaluation", what: str = "phase_return") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Paired difference to another evaluation on the same tasks and keys: mean, low, high of the 95 % interval.
+
+        Raises:
+            ValueError: the two do not have the same tasks and seeds.
+        """
+        ours, theirs = getattr(self.samples, what), getattr(other.samples, what)
+        if ours.shape != theirs.shape:
+            raise ValueError(f"cannot pair evaluations of shapes {ours.shape} and {theirs.shape}: evaluate both alike")
+        return paired_difference(ours, theirs)
+
+    def table(self) -> str:
+        """The agent beside its references, best first, then its curves; text for a terminal."""
+        console = Console(record=True, width=100, file=io.StringIO())
+        for table in self.tables():
+            console.print(table)
+        return console.export_text()
+
+    def tables(self) -> list[Table]:
+        """The same as rich tables."""
+        data = self.as_dict()
+        where = f"{self.split} tasks" if self.tasks != 1 else "one task"
+        beside = Table(title=f"{self.learner} on {self.environment}: {self.tasks} {where}, {self.seeds} seed(s)")
+        for heading in ("policy", "total return", "95 % interval"):
+            beside.add_column(heading, justify="left" if heading == "policy" else "right")
+        low, high = data["ci95"]["total_return"]
+        rows = [(f"{self.learner} ({self.checkpoint})", data["total_return"], f"{low:.3f} .. {high:.3f}", "bold")]
+        rows += [(name, value, "exact" if name == "optimal" else "", "") for name, value in self.references.items()]
+        for name, value, interval, style in sorted(rows, key=lambda row: -row[1]):
+            beside.add_row(name, f"{value:.3f}", interval, style=style)
+        curve = lambda name, title, first: _curve(data[name], data["ci95"][name], title, first)
+        return [
+            beside,
+            curve("episode_return", "as lived: return of episode", 1),
+            curve("phase_return", "what it could do: greedy return after phase", 0),
+        ]
+
+
+def _curve(values: list[float], interval: list[list[float]], title: str, first: int) -> Table:
+    table = Table(title=title)
+    shown = _spaced(len(values))
+    for index in shown:
+        table.add_column(str(index + first), justify="right")
+    table.add_row(*(_number(values[i]) for i in shown), style="bold")
+    table.add_row(*(f"±{(interval[1][i] - interval[0][i]) / 2:.3f}" if values[i] is not None else "" for i in shown))
+    return table
+
+
+def _spaced(length: int) -> list[int]:
+    return np.unique(np.linspace(0, length - 1, min(length, 10)).round().astype(int)).tolist()
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def evaluate(
+    run: Run | str | Path,
+    *,
+    split: str = "test",
+    tasks: int = 1000,
+    episodes: int | None = None,
+    seed: int = 1,
+    checkpoint: str | int = "best",
+    oracle: Run | str | Path | None = None,
+    env: AbstractEnvironment | None = None,
+    learner_fields: dict[str, Any] | None = None,
+) -> Evaluation:
+    """Lives on unseen tasks, beside every reference that is known for them.
+
+    Args:
+        run: A run, or its folder.
+        split: "test", "validation", "train" or "ood".
+        tasks: Number of tasks; the same `seed` draws the same tasks and keys for every learner.
+        episodes: Episodes in a life; None is as many as in training.
+        seed: Of tasks and lives.
+        checkpoint: "best" on validation tasks, "last", or a step.
+        oracle: A trained run that normalises the score where no exact optimum is known.
+        env: Test elsewhere: another environment with spaces of the same sizes.
+        learner_fields: Fields of the learner to change for the test.
+
+    Raises:
+        ConfigError: an argument is wrong.
+        CheckpointError: the folder is no run, or what was trained does not fit `env`.
+    """
+    begun = time.monotonic()
+    run = run if isinstance(run, Run) else open_run(run)
+    if split not in ("train", "validation", "test", "ood"):
+        raise ConfigError(f"split is '{split}'; it must be one of train, validation, test, ood")
+    learners, env, metas = elsewhere(run, env, learner_fields, checkpoint)
+    drawn, keys = draw_tasks(env, split, tasks, seed)
+    schedule = learners[0].schedule(episodes)
+    samples = _samples(learners, env, metas, drawn, keys, schedule, split)
+    values, optimum = _references(env, drawn, keys, schedule, split, seed)
+    normalised_by = "optimal" if optimum is not None else None
+    if optimum is None and oracle is not None:
+        told = oracle if isinstance(oracle, Run) else open_run(oracle)
+        of_oracle = _samples(*elsewhere(told, env, None, checkpoint), drawn, keys, schedule, split)
+        optimum, normalised_by = float(nanmean(of_oracle.total_return)), "oracle"
+        values["oracle"] = optimum
+    earned = float(nanmean(samples.total_return))
+    room = None if optimum is None else optimum - values["random"]
+    return Evaluation(
+        learner=name_of(run.learner),
+        environment=name_of(env),
+        split=split,
+        checkpoint=str(checkpoint),
+        tasks=tasks,
+        seeds=run.settings.width,
+        steps=((ticks(schedule.phases * schedule.steps) + 1) * schedule.copies).tolist(),
+        samples=samples,
+        references=values,
+        normalised=(earned - values["random"]) / room if room else None,
+        normalised_by=normalised_by,
+        env_steps=run.settings.width * tasks * schedule.phases * schedule.steps * schedule.copies,
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _samples(learners, env, metas, tasks, keys, schedule, split) -> Samples:
+    one = lambda i: measure(learners[i], env, jax.tree.map(lambda x: x[i], metas), tasks, keys, schedule, split)[0]
+    return stack_seeds([one(i) for i in range(len(learners))])
+
+
+def _references(
+    env: AbstractEnvironment, tasks: Task, keys: jax.Array, schedule: Schedule, split: str, seed: int
+) -> tuple[dict[str, float], float | None]:
+    """Reference values in the units of `total_return`, and the optimum where it is known exactly."""
+    learner = traced(Random().bind(env.spec()))
+    random, _ = measure(learner, env, learner.init(keys[0]), tasks, keys, schedule, split)
+    values = {"random": float(nanmean(random.total_return[None]))}
+    steps = schedule.phases * schedule.steps
+    if schedule.copies > 1 or steps % env.episode_steps:  # copies learn together: no single life's optimum bounds them
+        return values, None
+    known = references(env, tasks, seed, steps // env.episode_steps, split)
+    exact = {} if known.optimal is None else {"optimal": known.optimal}
+    return known.values | values | exact, known.optimal
+
+
+def save_evaluation(evaluation: Evaluation, folder: Path, seed: int) -> Path:
+    """Writes the result into the run folder; returns its path."""
+    path = folder / "eval" / f"{evaluation.environment}-{evaluation.split}-{evaluation.checkpoint}-{seed}.json"
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, json.dumps(evaluation.as_dict(), indent=1))
+    return path

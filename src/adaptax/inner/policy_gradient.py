@@ -1,0 +1,87 @@
+"""Adaptation of a policy by gradient steps on its own experience: the inner loop of the MAML family."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from adaptax.core.types import PRNGKey, PyTree, Step, Transition
+from adaptax.inner.gradient import Loss, sgd_step
+from adaptax.nn.policy import Policy
+from adaptax.ops.policy_gradient import standardise
+from adaptax.ops.returns import discounted_returns, gae
+
+
+class PolicyGradient(NamedTuple):
+    r"""The inner rule $\phi' = \phi - \alpha \nabla_\phi L(\phi)$ on one phase of the policy's own experience.
+
+    $L = -\mathrm{mean}_t\, \frac{\pi_\phi(a_t)}{\pi_{acted}(a_t)} A_t$: its gradient is the policy gradient, and
+    differentiated twice it has the right curvature, sampling included (Rothfuss et al., 2018, arXiv:1810.06784).
+    $A_t$ comes from returns within the episode under a linear baseline fitted to the phase.
+
+    Attributes:
+        policy: $\pi$.
+        discount: $\gamma$.
+        lambda_: $\lambda$ of generalised advantage estimation.
+        loss: Another inner loss in place of L; maps (parameters, phase `[T, E, ...]`) to a number.
+    """
+
+    policy: Policy
+    discount: Array | float
+    lambda_: Array | float
+    loss: Loss | None = None
+
+    def act(self, phi: PyTree, step: Step, key: PRNGKey, explore: bool) -> tuple[Array, Float[Array, ""]]:
+        """An action and its log-probability, which the surrogate needs recorded as `extras`."""
+        policy = self.policy(phi, step.observation)
+        action = policy.sample(key) if explore else policy.mode()
+        return action, policy.log_prob(action)
+
+    def log_prob(self, phi: PyTree, data: Transition) -> Float[Array, "T E"]:
+        """Log-probability under `phi` of what was done."""
+        one = lambda observation, action: self.policy(phi, observation).log_prob(action)
+        return jax.vmap(jax.vmap(one))(data.step.observation, data.action)
+
+    def advantages(self, data: Transition) -> Float[Array, "T E"]:
+        """Advantages of one phase, standardised; a constant of the policy.
+
+        The objective is the return within the phase, so episodes cut off by its end or by their time limit are not
+        bootstrapped; the baseline's time features let it know how much is left.
+        """
+        observation = jax.vmap(jax.vmap(self.policy.observation_space.encode))(data.step.observation)
+        goes_on = self.discount * (1.0 - (data.terminated | data.truncated).astype(data.reward.dtype))
+        target = discounted_returns(data.reward, goes_on)
+        features = time_features(observation, data.step.first)
+        value = linear_baseline(features.reshape(-1, features.shape[-1]), target.reshape(-1)).reshape(target.shape)
+        following = jnp.concatenate([value[1:], jnp.zeros_like(value[:1])])
+        return standardise(gae(data.reward, goes_on, value, following, self.lambda_))
+
+    def surrogate(self, phi: PyTree, data: Transition) -> Float[Array, ""]:
+        """L above."""
+        return -jnp.mean(jnp.exp(self.log_prob(phi, data) - data.extras) * self.advantages(data))
+
+    def step(self, phi: PyTree, data: Transition, step_size: PyTree | Array | float, first_order: bool = False) -> PyTree:
+        """One adaptation step."""
+        return sgd_step(self.loss or self.surrogate, phi, data, step_size, first_order)
+
+
+def linear_baseline(
+    features: Float[Array, "N F"], target: Float[Array, " N"], ridge: float = 1e-3
+) -> Float[Array, " N"]:
+    r"""Predictions of a ridge regression fitted to the very data it predicts (Duan et al., 2016, arXiv:1604.06778).
+
+    Solves $(X^T X + \lambda N I) w = X^T y$ by Cholesky, in closed form and so differentiable.
+    """
+    gram = features.T @ features + ridge * features.shape[0] * jnp.eye(features.shape[1], dtype=features.dtype)
+    return features @ jax.scipy.linalg.solve(gram, features.T @ target, assume_a="pos")
+
+
+def time_features(observation: Float[Array, "T E D"], first: Array) -> Float[Array, "T E F"]:
+    """What the linear baseline reads: the observation, its square, and powers of the time in phase and episode."""
+    steps, copies = first.shape
+    now = jnp.broadcast_to(jnp.arange(steps, dtype=observation.dtype)[:, None] / steps, (steps, copies))
+    episode = now - jax.lax.associative_scan(jnp.maximum, jnp.where(first, now, 0.0))
+    times = jnp.stack([jnp.ones_like(now), now, now**2, episode, episode**2, episode**3], -1)
+    observation = jnp.clip(observation, -10.0, 10.0)
+    return jnp.concatenate([observation, observation**2, times], -1)

@@ -1,0 +1,111 @@
+"""Measuring lives: from recorded steps to curves per episode, per phase and per environment step."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from adaptax.core.env import AbstractEnvironment, HostEnvironment
+from adaptax.core.evaluate import Lived, examine
+from adaptax.core.host import host_draw, host_examine
+from adaptax.core.learner import Learner
+from adaptax.core.types import PyTree, Schedule, Task
+
+POINTS = 100  # on a curve over environment steps
+CELLS = 4_000_000  # environment steps examined by one call of the compiled program
+
+
+class Samples(NamedTuple):
+    """What was measured, life by life: leading axes `[S, N]` (seeds, tasks). NaN marks what a life did not reach."""
+
+    total_return: np.ndarray  # [S, N]
+    episode_return: np.ndarray  # [S, N, episodes]
+    phase_return: np.ndarray  # [S, N, K + 1]
+    return_at_step: np.ndarray  # [S, N, points]
+
+
+def draw_tasks(env: AbstractEnvironment, split: str, count: int, seed: int) -> tuple[Task, jax.Array]:
+    """`count` tasks of a split and the keys of the lives in them; the same for every learner."""
+    key_task, key_life = jax.random.split(jax.random.key(seed))
+    keys, life_keys = jax.random.split(key_task, count), jax.random.split(key_life, count)
+    if isinstance(env, HostEnvironment):
+        return host_draw(env, split, keys), life_keys
+    return eqx.filter_jit(lambda keys: jax.vmap(env.tasks.sampler(split))(keys))(keys), life_keys
+
+
+def measure(
+    learner: Learner,
+    env: AbstractEnvironment,
+    meta: PyTree,
+    tasks: Task,
+    keys: jax.Array,
+    schedule: Schedule,
+    split: str | None,
+) -> tuple[Samples, PyTree]:
+    """Lives in the tasks given, for one seed; samples have leading axis `[N]`. Also the agents of the last block.
+
+    Large numbers of tasks are examined in blocks of one size, so that memory stays bounded and one program serves all.
+    """
+    count = keys.shape[0]
+    block = min(count, max(1, CELLS // (schedule.phases * schedule.steps * schedule.copies)))
+    run = host_examine if isinstance(env, HostEnvironment) else examine
+    parts, agent = [], None
+    for start in range(0, count, block):
+        rows = np.minimum(np.arange(start, start + block), count - 1)  # the last block is padded with its last task
+        lived = run(learner, env, meta, jax.tree.map(lambda x: x[rows], tasks), keys[rows], schedule, split)  # noqa: B023
+        agent = lived.agent
+        kept = min(block, count - start)
+        part = jax.tree.map(lambda x: np.asarray(x)[:kept], lived._replace(agent=()))  # noqa: B023
+        parts.append(summarise(part, learner.reset_each_phase))
+    return Samples(*(_padded(list(column), np.concatenate) for column in zip(*parts, strict=True))), agent
+
+
+def summarise(lived: Lived, reset_each_phase: bool) -> Samples:
+    """Curves of N lives from their records `[N, K, T, E]`; copies are averaged."""
+    score, over = (np.moveaxis(np.asarray(x), 3, 1) for x in (lived.score, lived.over))  # [N, E, K, T]
+    lives, copies, phases, steps = score.shape
+    cut = over.copy()
+    if reset_each_phase:
+        cut[..., -1] = True  # the phase's end cuts the episode under way
+    flat = lambda x: x.reshape(lives * copies, phases * steps)
+    score, over, cut = flat(score).astype(np.float64), flat(over), flat(cut)
+    number = np.cumsum(cut, 1) - cut  # which piece of an episode each step belongs to
+    pieces = int(number.max()) + 1
+    index = number + pieces * np.arange(len(number))[:, None]
+    earned = np.bincount(index.ravel(), score.ravel(), pieces * len(number)).reshape(-1, pieces)
+    finished = np.bincount(index.ravel(), over.ravel(), pieces * len(number)).reshape(-1, pieces) > 0
+    episodes = np.full((len(number), max(int(finished.sum(1).max()), 1)), np.nan)
+    order = np.cumsum(finished, 1) - 1
+    rows, columns = np.nonzero(finished)
+    episodes[rows, order[rows, columns]] = earned[rows, columns]
+    last = np.cumsum(over, 1)[:, ticks(phases * steps)] - 1  # the episode finished last by each tick
+    at_step = np.where(last >= 0, np.take_along_axis(episodes, np.maximum(last, 0), 1), np.nan)
+    per_life = lambda x: _nanmean_axis(x.reshape(lives, copies, -1))
+    total = score.sum(1).reshape(lives, copies).mean(1)
+    return Samples(total, per_life(episodes), np.asarray(lived.probe, np.float64), per_life(at_step))
+
+
+def ticks(length: int) -> np.ndarray:
+    """The steps that a curve over a life of `length` steps is drawn at."""
+    return np.unique(np.linspace(0, length - 1, min(length, POINTS)).round().astype(int))
+
+
+def _nanmean_axis(x: np.ndarray) -> np.ndarray:
+    present = ~np.isnan(x)
+    count = present.sum(1)
+    return np.divide(np.where(present, x, 0.0).sum(1), count, out=np.full(count.shape, np.nan), where=count > 0)
+
+
+def stack_seeds(samples: list[Samples]) -> Samples:
+    """Samples of S seeds with a leading axis; seeds that finished fewer episodes are padded with NaN."""
+    return Samples(*(_padded(list(column), np.stack) for column in zip(*samples, strict=True)))
+
+
+def _padded(arrays: list[np.ndarray], join: Callable[[list[np.ndarray]], np.ndarray]) -> np.ndarray:
+    """Joined after padding the last axis with NaN to one width."""
+    if arrays[0].ndim == 1:
+        return join(arrays)
+    width = max(x.shape[-1] for x in arrays)
+    return join([np.pad(x, ((0, 0), (0, width - x.shape[-1])), constant_values=np.nan) for x in arrays])

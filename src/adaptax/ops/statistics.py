@@ -1,0 +1,83 @@
+"""Honest intervals: interquartile means and bootstrap over tasks and seeds (Agarwal et al., 2021, arXiv:2108.13264)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+
+RESAMPLES = 1000
+_BLOCK = 4_000_000  # numbers drawn at once
+
+
+def nanmean(values: Float[np.ndarray, "S N *rest"]) -> np.ndarray:
+    """Mean over seeds and tasks; NaN marks what a life did not reach, and where none reached it the mean is NaN."""
+    present = ~np.isnan(values)
+    total = np.where(present, values, 0.0).sum((0, 1), dtype=np.float64)
+    count = present.sum((0, 1))
+    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
+
+
+def iqm(values: Float[np.ndarray, "..."]) -> float:
+    """Interquartile mean: the mean of the middle half of all entries."""
+    ordered = np.sort(np.ravel(values)).astype(np.float64)
+    return _weighted_iqm(ordered, np.ones((1, ordered.size)))[0]
+
+
+def _weighted_iqm(ordered: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mean of the middle half where entry i stands `weights[:, i]` times; fractions at the quartiles count."""
+    cumulative = np.cumsum(weights, 1)
+    total = cumulative[:, -1:]
+    below = cumulative - weights
+    inside = np.clip(np.minimum(cumulative, 0.75 * total) - np.maximum(below, 0.25 * total), 0.0, None)
+    return inside @ ordered / inside.sum(1)
+
+
+def _resampled(seeds: int, tasks: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """How often each seed and each task stands in each resample, in blocks of rows.
+
+    All seeds are judged on the same tasks, so both are resampled as a whole; a single seed stands as it is.
+    """
+    generator, left = np.random.default_rng(seed), RESAMPLES
+    while left:
+        rows = min(left, max(1, _BLOCK // tasks))
+        of_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), rows) if seeds > 1 else np.ones((rows, 1))
+        yield of_seeds.astype(float), generator.multinomial(tasks, np.full(tasks, 1 / tasks), rows).astype(float)
+        left -= rows
+
+
+def bootstrap_mean(values: Float[np.ndarray, "S N *rest"], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval of `nanmean(values)`: low and high, shaped like it."""
+    seeds, tasks, *rest = values.shape
+    flat = values.reshape(seeds, tasks, -1).astype(np.float64)
+    present = ~np.isnan(flat)
+    filled, present = np.where(present, flat, 0.0), present.astype(float)
+    means = []
+    for of_seeds, of_tasks in _resampled(seeds, tasks, seed):
+        total = np.einsum("rs,rsf->rf", of_seeds, np.stack([of_tasks @ part for part in filled], 1))
+        count = np.einsum("rs,rsf->rf", of_seeds, np.stack([of_tasks @ part for part in present], 1))
+        means.append(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
+    return _interval(np.concatenate(means), tuple(rest))
+
+
+def bootstrap_iqm(values: Float[np.ndarray, "S N"], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval of `iqm(values)`: low and high."""
+    seeds, tasks = values.shape
+    order = np.argsort(values, axis=None)
+    ordered, results = np.ravel(values)[order].astype(np.float64), []
+    for of_seeds, of_tasks in _resampled(seeds, tasks, seed):
+        weights = (of_seeds[:, :, None] * of_tasks[:, None, :]).reshape(len(of_tasks), -1)[:, order]
+        results.append(_weighted_iqm(ordered, weights))
+    return _interval(np.concatenate(results)[:, None], ())
+
+
+def _interval(samples: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    missing = np.isnan(samples).all(0)
+    low, high = np.nanquantile(np.where(missing, 0.0, samples), [0.025, 0.975], axis=0)
+    low, high = (np.where(missing, np.nan, x).reshape(shape) for x in (low, high))
+    return low, high
+
+
+def paired_difference(ours: Float[np.ndarray, "S N *rest"], theirs: Float[np.ndarray, "S N *rest"], seed: int = 0) -> tuple:
+    """Mean of `ours - theirs` on the same tasks and keys, with its 95 % interval: (mean, low, high)."""
+    difference = ours - theirs
+    return (nanmean(difference), *bootstrap_mean(difference, seed))

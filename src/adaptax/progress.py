@@ -1,0 +1,68 @@
+"""Progress on screen: a bar in a terminal, plain lines elsewhere, nothing at all for `Silent`."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import numpy as np
+
+Show = Callable[[int, dict[str, np.ndarray], np.ndarray | None], None]
+
+
+class Progress(Protocol):
+    """Somewhere that progress can be shown."""
+
+    def training(self, start: int, meta_steps: int, env_steps: int) -> AbstractContextManager[Show]:
+        """Entered before the first chunk; what it yields is called after each one."""
+        ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    @contextmanager
+    def training(self, start: int, meta_steps: int, env_steps: int) -> Iterator[Show]:
+        """Nothing."""
+        del start, meta_steps, env_steps
+        yield lambda step, metrics, validation: None
+
+
+class Lines:
+    """One plain line every few seconds on standard error; the last line is always shown."""
+
+    def __init__(self, seconds: float = 2.0):
+        self.seconds = seconds
+
+    @contextmanager
+    def training(self, start: int, meta_steps: int, env_steps: int) -> Iterator[Show]:
+        """Names the compile phase, then steps, speed, return and time left."""
+        begun = last = time.monotonic()
+        before = start
+        say(f"compiling; then meta-steps {start} to {meta_steps} of {env_steps:,} environment steps each")
+
+        def show(step: int, metrics: dict[str, np.ndarray], validation: np.ndarray | None) -> None:
+            nonlocal last, before, begun
+            now = time.monotonic()
+            if before == start:  # the first chunk was mostly compilation: rates count from here on
+                say(f"compiled, and the first {step - start} meta-steps done in {now - begun:.1f} s")
+                begun, before = now, step
+            if validation is None and step < meta_steps and now - last < self.seconds:
+                return
+            rate = (step - before) / max(now - begun, 1e-9)
+            words = [f"meta-step {step}/{meta_steps}"]
+            words += [f"{name} {value.mean():.3f}" for name, value in metrics.items() if "return" in name]
+            if validation is not None:
+                words.append(f"validation {validation.mean():.3f}")
+            if rate:
+                words += [f"{rate * env_steps:,.0f} steps/s", f"{(meta_steps - step) / rate:.0f} s left"]
+            say("  ".join(words))
+            last = now
+
+        yield show
+
+
+def say(line: str) -> None:
+    """One line on standard error, at once."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,87 @@
+"""Names of learners and environments: the only way from a word to code."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from adaptax.config import nearest, replaced
+from adaptax.core.env import AbstractEnvironment, Environment
+from adaptax.core.learner import Learner
+from adaptax.envs.bandits import BernoulliBandit
+from adaptax.envs.cartpole import CartPole
+from adaptax.envs.grid import GridNavigation
+from adaptax.envs.pendulum import Pendulum
+from adaptax.envs.point import PointNavigation
+from adaptax.errors import ConfigError
+from adaptax.learners.maml import FOMAML, MAML, MetaSGD
+from adaptax.learners.multi_task import MultiTask, Oracle
+from adaptax.learners.random import Random
+from adaptax.learners.reptile import Reptile
+from adaptax.learners.rl2 import RL2
+from adaptax.learners.scratch import Scratch
+
+LEARNERS: dict[str, Callable[..., Learner]] = {
+    "rl2": RL2,
+    "maml": MAML,
+    "fomaml": FOMAML,
+    "meta-sgd": MetaSGD,
+    "reptile": Reptile,
+    "scratch": Scratch,
+    "multi-task": MultiTask,
+    "oracle": Oracle,
+    "random": Random,
+}
+ENVIRONMENTS: dict[str, Callable[..., Environment]] = {
+    "bernoulli-bandit": BernoulliBandit,
+    "grid-navigation": GridNavigation,
+    "point-navigation": PointNavigation,
+    "cartpole": CartPole,
+    "pendulum": Pendulum,
+}
+
+
+def lookup(table: Mapping[str, Callable[..., Any]], name: str, what: str) -> Callable[..., Any]:
+    """The entry of that name.
+
+    Raises:
+        ConfigError: there is none; the message names the nearest.
+    """
+    if name not in table:
+        raise ConfigError(f"no {what} is called '{name}'; {nearest(name, table)}")
+    return table[name]
+
+
+def make(name: str, **fields: Any) -> Environment:
+    """A built-in environment family.
+
+    Args:
+        name: Its name, for example `"grid-navigation"`; `adaptax list` shows all.
+        **fields: Its parameters.
+
+    Raises:
+        ConfigError: a name or a value is wrong.
+    """
+    return replaced(lookup(ENVIRONMENTS, name, "environment")(), fields, name)
+
+
+def make_learner(name: str, **fields: Any) -> Learner:
+    """A learner by its name, with some fields changed.
+
+    Raises:
+        ConfigError: a name or a value is wrong.
+    """
+    return replaced(lookup(LEARNERS, name, "learner")(), fields, name)
+
+
+def name_of(config: Learner | AbstractEnvironment) -> str:
+    """The registered name of an instance; its class name where it is not registered."""
+    for table in (LEARNERS, ENVIRONMENTS):
+        same = [name for name, entry in table.items() if type(entry()) is type(config)]
+        exact = [name for name in same if _variant(table[name]()) == _variant(config)]
+        if same:
+            return (exact or same)[0]
+    return type(config).__name__
+
+
+def _variant(config: Any) -> Any:
+    """What tells the registered variants of one class from each other."""
+    return getattr(config, "variant", None)

@@ -1,0 +1,28 @@
+"""Strict mode for every test: nothing is promoted silently, and two devices exist."""
+
+import os
+from pathlib import Path
+
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+# Compiled programs are kept from one test run to the next.
+jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+# Examples are the same in every run; the first call of each compiles, so time limits would mean nothing.
+settings.register_profile("adaptax", deadline=None, derandomize=True, max_examples=25)
+settings.load_profile("adaptax")
+
+
+@pytest.fixture
+def x64():
+    """Float64 within one test only."""
+    with jax.enable_x64(True):
+        yield
+    assert not jax.config.jax_enable_x64, "float64 leaked out of a test"

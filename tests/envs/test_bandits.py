@@ -1,0 +1,54 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from adaptax.core.types import Step, Transition
+from adaptax.envs.bandits import BernoulliBandit
+
+
+def pull(arm: int) -> Transition:
+    nothing, no = jnp.zeros(()), jnp.array(False)
+    return Transition(Step(jnp.zeros(1), nothing, nothing, no), jnp.asarray(arm), nothing, jnp.zeros(1), no, no, ())
+
+
+def draw(env: BernoulliBandit, split: str, count: int) -> jax.Array:
+    return jax.vmap(env.tasks.sampler(split))(jax.random.split(jax.random.key(0), count))
+
+
+def test_an_arm_pays_with_its_probability_and_ends_the_episode():
+    env, task = BernoulliBandit(arms=3), jnp.array([0.0, 0.3, 1.0])
+    keys = jax.random.split(jax.random.key(1), 2000)
+    play = jax.vmap(lambda arm, key: env.step(task, (), arm, key), (None, 0))
+    rewards = [play(jnp.asarray(arm), keys)[2] for arm in range(3)]
+    assert rewards[0].max() == 0 and rewards[2].min() == 1
+    assert abs(float(rewards[1].mean()) - 0.3) < 3 * np.sqrt(0.3 * 0.7 / 2000)
+    _, _, _, terminated, truncated = play(jnp.asarray(1), keys)
+    assert terminated.all() and not truncated.any()
+
+
+def test_the_score_has_the_mean_of_the_reward_and_less_variance():
+    env = BernoulliBandit(arms=5)
+    tasks = draw(env, "test", 20_000)
+    best_guess = np.asarray(jax.vmap(lambda task: env.score(task, pull(0), "test"))(tasks))
+    assert abs(best_guess.mean() - 0.5) < 3 * best_guess.std() / np.sqrt(20_000)
+    clairvoyant = jax.vmap(lambda task: env.score(task, pull(0)._replace(action=jnp.argmax(task)), "test"))(tasks)
+    np.testing.assert_allclose(clairvoyant, 5 / 6, rtol=1e-6)
+
+
+def test_without_a_known_best_arm_the_score_is_the_expected_reward():
+    env, task = BernoulliBandit(arms=2), jnp.array([0.2, 0.7])
+    for split in ("ood", None):
+        assert env.score(task, pull(1), split) == task[1]
+
+
+def test_good_arms_are_rare_out_of_distribution():
+    chances = np.asarray(draw(BernoulliBandit(), "ood", 4000))
+    assert abs(chances.mean() - 0.25) < 0.01  # Beta(1, 3)
+    assert abs((chances > 0.5).mean() - 0.125) < 0.01
+
+
+def test_splits_draw_different_tasks_of_the_same_kind():
+    train, test = (np.asarray(draw(BernoulliBandit(), split, 4000)) for split in ("train", "test"))
+    assert not np.isin(train, test).all()
+    for chances in (train, test):
+        np.testing.assert_allclose(np.quantile(chances, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.02)

@@ -1,0 +1,76 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax.envs.bandits import BernoulliBandit
+from adaptax.envs.cartpole import CartPole
+from adaptax.envs.grid import GridNavigation
+from adaptax.envs.point import PointNavigation
+from adaptax.references import Reference, references
+
+
+def draw(env, split: str, count: int):
+    return jax.vmap(env.tasks.sampler(split))(jax.random.split(jax.random.key(0), count))
+
+
+def test_bandit_references_are_in_order():
+    env = BernoulliBandit()
+    found = references(env, draw(env, "test", 20_000), seed=0, episodes=10)
+    assert found.optimal == pytest.approx(6.65999, abs=5e-6)
+    values = found.values
+    assert values["oracle"] == pytest.approx(50 / 6)
+    assert values["random"] == pytest.approx(5.0, abs=0.05)
+    assert values["random"] < values["thompson"] < values["greedy"] < found.optimal < values["oracle"]
+    assert abs(values["gittins"] - found.optimal) < 0.03
+    assert abs(values["ucb1"] - found.optimal) < 0.03
+
+
+def test_bandits_out_of_distribution_have_no_optimum_and_plain_rewards():
+    env = BernoulliBandit(arms=2)
+    tasks = np.array([[0.1, 0.3], [0.2, 0.6]])
+    for split in ("ood", None):
+        found = references(env, tasks, seed=0, episodes=5, split=split)
+        assert found.optimal is None
+        assert found.values["oracle"] == pytest.approx(5 * 0.45)
+        assert found.values["random"] == pytest.approx(5 * 0.3)
+
+
+def test_grid_navigation():
+    env = GridNavigation()
+    found = references(env, env.goals, seed=0, episodes=4)
+    assert found.optimal == pytest.approx(37.2143, abs=5e-5)
+    assert found.values == {"oracle": pytest.approx(44.2857, abs=5e-5)}
+    assert references(env, draw(env, "ood", 5), seed=0, episodes=4, split="ood").optimal is None
+
+
+def test_point_navigation_on_all_goals():
+    middle = (np.arange(400) + 0.5) / 400 - 0.5
+    goals = np.stack(np.meshgrid(middle, middle), -1).reshape(-1, 2)
+    values = references(PointNavigation(), goals, seed=0, episodes=1).values
+    assert f"{values['oracle']:.3f}" == "-0.506"
+    assert f"{values['still']:.2f}" == "-38.26"
+
+
+@pytest.mark.parametrize("policy", ["oracle", "still"])
+def test_point_navigation_is_what_the_environment_pays(policy):
+    env = PointNavigation(horizon=8)
+    goals = draw(env, "test", 50)
+    speed = env.speed if policy == "oracle" else 0.0
+
+    def episode(goal):
+        def move(now, _):
+            state, over = now
+            action = jnp.clip(goal - state.position, -speed, speed)
+            state, _, reward, terminated, _ = env.step(goal, state, action, jax.random.key(0))
+            return (state, over | terminated), jnp.where(over, 0.0, reward)
+
+        return jax.lax.scan(move, (env.reset(goal, jax.random.key(0))[0], jnp.array(False)), length=8)[1].sum()
+
+    paid = float(jax.vmap(episode)(goals).mean())
+    assert references(env, goals, seed=0, episodes=1).values[policy] == pytest.approx(paid, abs=1e-4)
+
+
+def test_nothing_is_known_of_other_environments():
+    env = CartPole()
+    assert references(env, draw(env, "test", 2), seed=0, episodes=1) == Reference(None, {})
