@@ -20,6 +20,14 @@ settings.register_profile("adaptax", deadline=None, derandomize=True, max_exampl
 settings.load_profile("adaptax")
 
 
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """For tests whose programs compile for seconds and run for milliseconds: leaves half the compiler's work out."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def x64():
     """Float64 within one test only."""

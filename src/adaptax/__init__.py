@@ -1,5 +1,6 @@
 """Deep meta-reinforcement learning in JAX: every method one contract, every result one honest evaluator."""
 
+from adaptax.adapters.gymnasium import from_gymnasium, to_gymnasium
 from adaptax.core.env import Environment, HostEnvironment, Simulator, TaskSplit
 from adaptax.core.learner import Learner
 from adaptax.deploy import Adaptation, Agent, adapt, load
@@ -10,6 +11,45 @@ from adaptax.learners.random import Random
 from adaptax.learners.reptile import Reptile
 from adaptax.learners.rl2 import RL2
 from adaptax.learners.scratch import Scratch
+from adaptax.nn.net import PureNet, pure
+from adaptax.nn.recurrent import Recurrent, by_steps
 from adaptax.presets import preset
 from adaptax.registry import make, make_learner
 from adaptax.runs import Now, Run, open_run, resume, train
+
+__all__ = [
+    "Adaptation",
+    "Agent",
+    "Environment",
+    "Evaluation",
+    "FOMAML",
+    "HostEnvironment",
+    "Learner",
+    "MAML",
+    "MetaSGD",
+    "MultiTask",
+    "Now",
+    "Oracle",
+    "PureNet",
+    "RL2",
+    "Random",
+    "Recurrent",
+    "Reptile",
+    "Run",
+    "Scratch",
+    "Simulator",
+    "TaskSplit",
+    "adapt",
+    "by_steps",
+    "evaluate",
+    "from_gymnasium",
+    "load",
+    "make",
+    "make_learner",
+    "open_run",
+    "preset",
+    "pure",
+    "resume",
+    "to_gymnasium",
+    "train",
+]

@@ -36,7 +36,7 @@ def _named(tree: PyTree) -> dict[str, Any]:
 def to_arrays(tree: PyTree) -> dict[str, np.ndarray]:
     """Leaves by their path, as host arrays; random keys as their data."""
     return {
-        name: np.ascontiguousarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+        name: np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf, order="C")
         for name, leaf in _named(tree).items()
     }
 
@@ -58,7 +58,7 @@ def from_arrays(arrays: dict[str, np.ndarray], template: PyTree, where: Path) ->
         array = arrays[name]
         if array.shape != data.shape or array.dtype != data.dtype:
             problems.append(f"has {name} as {array.dtype}{list(array.shape)}, needed {data.dtype}{list(data.shape)}")
-        leaves.append(jax.random.wrap_key_data(array) if _is_key(like) else jnp.asarray(array))
+        leaves.append(jax.random.wrap_key_data(jnp.asarray(array)) if _is_key(like) else jnp.asarray(array))
     if problems:
         shown = "; ".join(sorted(problems)[:3])
         raise CheckpointError(f"{where} does not fit this learner and environment: it {shown}. Was the code changed?")

@@ -68,7 +68,7 @@ def describe_field(name: str, hint: Any, default: Any, help_text: str) -> Field 
     if typing.get_origin(hint) is typing.Annotated:
         hint, *marks = typing.get_args(hint)
         extent = next((mark for mark in marks if isinstance(mark, Range)), None)
-    if isinstance(hint, types.UnionType) and type(None) in typing.get_args(hint):
+    if typing.get_origin(hint) in (types.UnionType, typing.Union) and type(None) in typing.get_args(hint):
         rest = [h for h in typing.get_args(hint) if h is not type(None)]
         if len(rest) != 1:
             return None

@@ -1,6 +1,7 @@
 """Trained agents at work: lives outside any training code, and adaptation to a task of one's own."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ class LifeInHand:
         moment = np.int32(len(self._records))
         action, carry, extras = act_all(learner, self.agent.meta, self._life, self._keys, moment, explore)
         self._pending = (np.asarray(action), carry, jax.tree.map(np.asarray, extras))
-        return self._pending[0][0] if self.agent.schedule.copies > 1 else self._pending[0][0, 0]
+        return np.asarray(self._pending[0][0] if self.agent.schedule.copies > 1 else self._pending[0][0, 0])
 
     def observe(
         self,
@@ -110,8 +111,8 @@ class LifeInHand:
             raise RuntimeError("observe() tells what came of an action: call act() first")
         (action, carry, extras), self._pending = self._pending, None
         step, shape = jax.tree.map(np.asarray, self._life.step), self._life.step.first.shape
-        wide = lambda x, dtype: np.broadcast_to(np.asarray(x, dtype).reshape(1, -1), shape)
-        successor = np.reshape(next_observation, step.observation.shape).astype(step.observation.dtype)
+        wide: Callable[..., Any] = lambda x, dtype: np.broadcast_to(np.asarray(x, dtype).reshape(1, -1), shape)
+        successor: Any = np.reshape(next_observation, step.observation.shape).astype(step.observation.dtype)
         earned = wide(reward, step.previous_reward.dtype)
         ended, cut = wide(terminated, bool), wide(truncated, bool)
         self._records.append(Transition(step, action, earned, successor, ended, cut, extras))
@@ -251,15 +252,19 @@ def parse_task(env: AbstractEnvironment, text: str) -> Task:
     try:
         return _fill(like, json.loads(text), "task")
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"--task does not fit {name_of(env)}: {error}; an example: {json.dumps(_example(like))}") from error
+        raise ConfigError(
+            f"--task does not fit {name_of(env)}: {error}; an example: {json.dumps(_example(like))}"
+        ) from error
 
 
 def _fill(like: Any, given: Any, where: str) -> Any:
-    if isinstance(like, dict) or eqx.is_array(like) is False and hasattr(like, "_fields"):
+    if isinstance(like, dict) or (eqx.is_array(like) is False and hasattr(like, "_fields")):
         names = list(like) if isinstance(like, dict) else list(like._fields)
         if not isinstance(given, dict) or set(given) != set(names):
             raise ValueError(f"{where} must be an object with {', '.join(names)}")
-        values = [_fill(like[n] if isinstance(like, dict) else getattr(like, n), given[n], f"{where}.{n}") for n in names]
+        values = [
+            _fill(like[n] if isinstance(like, dict) else getattr(like, n), given[n], f"{where}.{n}") for n in names
+        ]
         return dict(zip(names, values, strict=True)) if isinstance(like, dict) else type(like)(*values)
     array = np.asarray(given, like.dtype)
     if array.shape != like.shape:

@@ -60,7 +60,8 @@ class Evaluation(NamedTuple):
             "episode_count": counted.tolist(),
             "steps": self.steps,
             "iqm": iqm(self.samples.total_return),
-            "ci95": {name: [x.tolist() for x in intervals[name]] for name in fields} | {"iqm": [float(low), float(high)]},
+            "ci95": {name: [x.tolist() for x in intervals[name]] for name in fields}
+            | {"iqm": [float(low), float(high)]},
             "references": self.references,
             "normalised": self.normalised,
             "normalised_by": self.normalised_by,

@@ -2,27 +2,31 @@
 
 from typing import Annotated, NamedTuple
 
+_LARGEST_INT = 2**31 - 1
+_HUGE = 1e30  # beyond it, float32 arithmetic overflows
+
 
 class Range(NamedTuple):
     """The legal values of a number: at least `low` and at most `high`, the ends left out where `open_` says so."""
 
-    low: float = float("-inf")
-    high: float = float("inf")
+    low: float | int = float("-inf")
+    high: float | int = float("inf")
     open_low: bool = False
 
-    def __contains__(self, value: float) -> bool:
+    def __contains__(self, value: float | int) -> bool:
         """Whether `value` is legal; NaN never is, infinity only where the range names it."""
         return (self.low < value or (value == self.low and not self.open_low)) and value <= self.high
 
     def __str__(self) -> str:
         """As a reader would write it."""
+        if self.low <= -_HUGE and self.high >= _HUGE:
+            return ""
         low = f"> {self.low:g}" if self.open_low else f">= {self.low:g}"
-        return low if self.high == float("inf") else f"{low} and <= {self.high:g}"
+        return low if self.high >= _LARGEST_INT else f"{low} and <= {self.high:g}"
 
 
-_HUGE = 1e30
-Count = Annotated[int, Range(1, 2**31 - 1)]
-Whole = Annotated[int, Range(0, 2**31 - 1)]
+Count = Annotated[int, Range(1, _LARGEST_INT)]
+Whole = Annotated[int, Range(0, _LARGEST_INT)]
 Positive = Annotated[float, Range(0, _HUGE, open_low=True)]
 NonNegative = Annotated[float, Range(0, _HUGE)]
 Fraction = Annotated[float, Range(0, 1)]

@@ -50,7 +50,7 @@ def measure(
     """
     count = keys.shape[0]
     block = min(count, max(1, CELLS // (schedule.phases * schedule.steps * schedule.copies)))
-    run = host_examine if isinstance(env, HostEnvironment) else examine
+    run: Callable = host_examine if isinstance(env, HostEnvironment) else examine
     parts, agent = [], None
     for start in range(0, count, block):
         rows = np.minimum(np.arange(start, start + block), count - 1)  # the last block is padded with its last task

@@ -4,13 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 Show = Callable[[int, dict[str, np.ndarray], np.ndarray | None], None]
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Somewhere that progress can be shown."""
 

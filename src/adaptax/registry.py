@@ -1,7 +1,7 @@
 """Names of learners and environments: the only way from a word to code."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from adaptax.config import nearest, replaced
 from adaptax.core.env import AbstractEnvironment, Environment
@@ -18,6 +18,8 @@ from adaptax.learners.random import Random
 from adaptax.learners.reptile import Reptile
 from adaptax.learners.rl2 import RL2
 from adaptax.learners.scratch import Scratch
+
+Entry = TypeVar("Entry")
 
 LEARNERS: dict[str, Callable[..., Learner]] = {
     "rl2": RL2,
@@ -39,7 +41,7 @@ ENVIRONMENTS: dict[str, Callable[..., Environment]] = {
 }
 
 
-def lookup(table: Mapping[str, Callable[..., Any]], name: str, what: str) -> Callable[..., Any]:
+def lookup(table: Mapping[str, Entry], name: str, what: str) -> Entry:
     """The entry of that name.
 
     Raises:

@@ -1,12 +1,12 @@
 """Runs: training with a folder that can be trusted, and everything one does with it afterwards.
 
-    run.json          id, status, versions, devices, command
-    config.json       learner, environment and settings: enough to build the run again
-    metrics.jsonl     one line a log point; the source of truth of every curve
-    events.jsonl      validations, checkpoints, signals
-    checkpoints/<step>/
-    eval/*.json       results of `evaluate`
-    adapted/*         agents kept by `adapt`
+run.json          id, status, versions, devices, command
+config.json       learner, environment and settings: enough to build the run again
+metrics.jsonl     one line a log point; the source of truth of every curve
+events.jsonl      validations, checkpoints, signals
+checkpoints/<step>/
+eval/*.json       results of `evaluate`
+adapted/*         agents kept by `adapt`
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax import checkpoint as checkpoints
-from adaptax.config import fields_of, problems_of, replaced
+from adaptax.config import fields_of, nearest, problems_of, replaced
 from adaptax.core.env import AbstractEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import TrainState, chunks, init_states
@@ -129,9 +129,11 @@ def spread(learner: Learner, settings: Settings) -> Learner:
     width = settings.width
     known = fields_of(learner)
     for name, values in settings.sweep.items():
-        if name not in known or known[name].kind is not float or any(known[name].wrong(v) for v in values):
-            legal = known[name].legal() if name in known else f"a float field of {name_of(learner)}"
-            raise ConfigError(f"sweep over '{name}' = {values}: it must be {legal}")
+        floats = {n: field for n, field in known.items() if field.kind is float}
+        if name not in floats:
+            raise ConfigError(f"sweep over '{name}': it must be a float field; {nearest(name, floats)}")
+        if any(floats[name].wrong(value) for value in values):
+            raise ConfigError(f"sweep over '{name}' = {values}: each must be {floats[name].legal()}")
     wide = jax.tree.map(lambda x: jnp.broadcast_to(x, (width,)) if eqx.is_array(x) else x, traced(learner))
     for name, values in settings.sweep.items():
         column = jnp.repeat(jnp.asarray(values, float), settings.seeds)
@@ -401,7 +403,9 @@ def create_folder(run: Run) -> None:
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
-        raise RunBusyError(f"{folder} exists already; give another --out, or go on with: adaptax resume {folder}") from error
+        raise RunBusyError(
+            f"{folder} exists already; give another --out, or go on with: adaptax resume {folder}"
+        ) from error
     config = {
         "schema": SCHEMA,
         "learner": {"name": name_of(run.learner), "fields": values_of(run.learner)},
@@ -445,9 +449,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder} is not a run folder: it has no readable config.json") from error
 
 
-def open_run(
-    folder: str | Path, *, learner: Learner | None = None, env: AbstractEnvironment | None = None
-) -> Run:
+def open_run(folder: str | Path, *, learner: Learner | None = None, env: AbstractEnvironment | None = None) -> Run:
     """The run in a folder, as its newest whole checkpoint has it.
 
     Args:

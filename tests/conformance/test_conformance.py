@@ -1,6 +1,5 @@
 """Every registered learner and environment keeps the contract."""
 
-import jax
 import pytest
 
 from adaptax import testing
@@ -10,12 +9,7 @@ from adaptax.envs.point import PointNavigation
 from adaptax.registry import ENVIRONMENTS, LEARNERS
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """These programs run for milliseconds and compile for seconds: half the work of compiling is not worth it."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.mark.parametrize("name", LEARNERS)

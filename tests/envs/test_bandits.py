@@ -12,13 +12,13 @@ def pull(arm: int) -> Transition:
 
 
 def draw(env: BernoulliBandit, split: str, count: int) -> jax.Array:
-    return jax.vmap(env.tasks.sampler(split))(jax.random.split(jax.random.key(0), count))
+    return jax.jit(jax.vmap(env.tasks.sampler(split)))(jax.random.split(jax.random.key(0), count))
 
 
 def test_an_arm_pays_with_its_probability_and_ends_the_episode():
     env, task = BernoulliBandit(arms=3), jnp.array([0.0, 0.3, 1.0])
     keys = jax.random.split(jax.random.key(1), 2000)
-    play = jax.vmap(lambda arm, key: env.step(task, (), arm, key), (None, 0))
+    play = jax.jit(jax.vmap(lambda arm, key: env.step(task, (), arm, key), (None, 0)))
     rewards = [play(jnp.asarray(arm), keys)[2] for arm in range(3)]
     assert rewards[0].max() == 0 and rewards[2].min() == 1
     assert abs(float(rewards[1].mean()) - 0.3) < 3 * np.sqrt(0.3 * 0.7 / 2000)

@@ -20,12 +20,12 @@ def walk(env: GridNavigation, goal: tuple[int, int], actions: list[int]) -> tupl
     start, _ = env.reset(jnp.array(goal), jax.random.key(0))
     _, (cells, rewards, truncated, terminated) = jax.lax.scan(move, start, jnp.array(actions))
     assert not terminated.any()
-    return cells.tolist(), np.round(rewards, 6).tolist(), truncated.tolist()
+    return cells.tolist(), [round(x, 6) for x in rewards.tolist()], truncated.tolist()
 
 
 def test_moves_and_numbers_of_cells():
     env = GridNavigation()
-    start, first = env.reset(jnp.array([4, 4]), jax.random.key(0))
+    _, first = env.reset(jnp.array([4, 4]), jax.random.key(0))
     assert int(first) == 0
     cells, _, _ = walk(env, (4, 4), [UP, RIGHT, RIGHT, DOWN, LEFT, NOOP])
     assert cells == [5, 6, 7, 2, 1, 1]
@@ -51,7 +51,7 @@ def test_cells_are_in_the_space_and_next_to_each_other(actions):
 
 
 def draw(env: GridNavigation, split: str, count: int) -> np.ndarray:
-    return np.asarray(jax.vmap(env.tasks.sampler(split))(jax.random.split(jax.random.key(5), count)))
+    return np.asarray(jax.jit(jax.vmap(env.tasks.sampler(split)))(jax.random.split(jax.random.key(5), count)))
 
 
 def test_goals_are_uniform_outside_the_start_corner():

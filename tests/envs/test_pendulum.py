@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptax.envs.pendulum import STANDARD, Pendulum, PendulumPhysics, PendulumState
+from adaptax.ops.spaces import Box
 
 CHANGES = [{}, {"length": 0.7}, {"mass": 1.6}, {"gravity": 6.0}, {"gain": 0.6}, {"gain": -1.3}]
 
@@ -16,7 +17,8 @@ step = jax.jit(Pendulum().step)
 def simulator(physics: PendulumPhysics, start: np.ndarray) -> PendulumEnv:
     sim = PendulumEnv()
     sim.reset(seed=0)
-    sim.l, sim.m, sim.g, sim.max_torque = physics.length, physics.mass, physics.gravity, 2 * abs(physics.gain)
+    length, mass, gravity, gain = map(float, physics)
+    sim.l, sim.m, sim.g, sim.max_torque = length, mass, gravity, 2 * abs(gain)
     sim.state = start
     return sim
 
@@ -54,6 +56,7 @@ def test_observations_and_rewards_are_bounded_and_a_reversed_motor_is_the_opposi
     env, state = Pendulum(), PendulumState(jnp.asarray(angle), jnp.asarray(speed), jnp.zeros((), jnp.int32))
     task = env.tasks.train(jax.random.key(seed))
     _, observation, reward, _, _ = step(task, state, jnp.array([action]), jax.random.key(0))
+    assert isinstance(env.observation_space, Box)
     low, high = env.observation_space.bounds()
     assert jnp.all((low - 1e-6 <= observation) & (observation <= high + 1e-6))
     assert -(np.pi**2 + 0.1 * 64 + 0.001 * 2.6**2) * (1 + 1e-6) <= reward <= 0
@@ -63,7 +66,7 @@ def test_observations_and_rewards_are_bounded_and_a_reversed_motor_is_the_opposi
 
 
 def draw(env: Pendulum, split: str, count: int = 500) -> np.ndarray:
-    return np.stack(jax.vmap(env.tasks.sampler(split))(jax.random.split(jax.random.key(1), count)), -1)
+    return np.stack(jax.jit(jax.vmap(env.tasks.sampler(split)))(jax.random.split(jax.random.key(1), count)), -1)
 
 
 def test_tasks_lie_within_the_spreads_and_ood_tasks_outside():
@@ -77,13 +80,18 @@ def test_tasks_lie_within_the_spreads_and_ood_tasks_outside():
 
 def test_features_tell_tasks_apart_and_are_small():
     env = Pendulum()
-    features = np.asarray(jax.vmap(env.describe)(jax.vmap(env.tasks.train)(jax.random.split(jax.random.key(2), 200))))
+    features = np.asarray(
+        jax.jit(jax.vmap(lambda key: env.describe(env.tasks.train(key))))(jax.random.split(jax.random.key(2), 200))
+    )
     assert np.abs(features).max() <= 1
     assert len(np.unique(features.round(5), axis=0)) == 200
 
 
 def test_starts_are_spread_as_in_gymnasium():
-    states, observations = jax.vmap(Pendulum().reset, (None, 0))((), jax.random.split(jax.random.key(3), 500))
+    task = PendulumPhysics(*map(jnp.asarray, STANDARD))
+    states, observations = jax.jit(jax.vmap(Pendulum().reset, (None, 0)))(
+        task, jax.random.split(jax.random.key(3), 500)
+    )
     assert 3.1 < np.abs(states.angle).max() <= np.pi
     assert 0.98 < np.abs(states.angular_velocity).max() <= 1
     np.testing.assert_allclose(observations[:, 0], np.cos(states.angle), atol=1e-6)

@@ -33,7 +33,7 @@ def test_both_coordinates_near_the_goal_end_an_episode():
 
 
 def draw(env: PointNavigation, split: str) -> np.ndarray:
-    return np.asarray(jax.vmap(env.tasks.sampler(split))(jax.random.split(jax.random.key(0), 4000)))
+    return np.asarray(jax.jit(jax.vmap(env.tasks.sampler(split)))(jax.random.split(jax.random.key(0), 4000)))
 
 
 def test_goals_fill_the_square_and_out_of_distribution_the_frame():

@@ -11,13 +11,13 @@ from adaptax.references import Reference, references
 
 
 def draw(env, split: str, count: int):
-    return jax.vmap(env.tasks.sampler(split))(jax.random.split(jax.random.key(0), count))
+    return jax.jit(jax.vmap(env.tasks.sampler(split)))(jax.random.split(jax.random.key(0), count))
 
 
 def test_bandit_references_are_in_order():
     env = BernoulliBandit()
     found = references(env, draw(env, "test", 20_000), seed=0, episodes=10)
-    assert found.optimal == pytest.approx(6.65999, abs=5e-6)
+    assert found.optimal is not None and f"{found.optimal:.5f}" == "6.65999"
     values = found.values
     assert values["oracle"] == pytest.approx(50 / 6)
     assert values["random"] == pytest.approx(5.0, abs=0.05)
@@ -45,7 +45,7 @@ def test_grid_navigation():
 
 
 def test_point_navigation_on_all_goals():
-    middle = (np.arange(400) + 0.5) / 400 - 0.5
+    middle = (np.arange(100) + 0.5) / 100 - 0.5
     goals = np.stack(np.meshgrid(middle, middle), -1).reshape(-1, 2)
     values = references(PointNavigation(), goals, seed=0, episodes=1).values
     assert f"{values['oracle']:.3f}" == "-0.506"
@@ -67,7 +67,7 @@ def test_point_navigation_is_what_the_environment_pays(policy):
 
         return jax.lax.scan(move, (env.reset(goal, jax.random.key(0))[0], jnp.array(False)), length=8)[1].sum()
 
-    paid = float(jax.vmap(episode)(goals).mean())
+    paid = float(jax.jit(jax.vmap(episode))(goals).mean())
     assert references(env, goals, seed=0, episodes=1).values[policy] == pytest.approx(paid, abs=1e-4)
 
 

@@ -1,0 +1,1 @@
+"""The contract and the loops: types, environments, learners, lives, training, evaluation."""

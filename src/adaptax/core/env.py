@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from adaptax.ops.spaces import Space
 from adaptax.core.types import PRNGKey, PyTree, Spec, Task, Transition
+from adaptax.ops.spaces import Space
 
 Sampler = Callable[[PRNGKey], Task]
 Split = Literal["train", "validation", "test", "ood"]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from adaptax.core.env import AbstractEnvironment, Environment
 from adaptax.core.learner import Learner
 from adaptax.core.lifetime import Life, born, collect, copies_of, live_phase, restart, step_keys, streams
-from adaptax.core.types import PRNGKey, PyTree, Schedule, Task, Transition
+from adaptax.core.types import PRNGKey, PRNGKeys, PyTree, Schedule, Task, Transition
 
 PROBE = 2**31 - 1  # the place in a life's streams that probes draw from; no life reaches it
 
@@ -76,10 +76,9 @@ def examine(
     env: Environment,
     meta: PyTree,
     tasks: Task,
-    keys: PRNGKey,
+    keys: PRNGKeys,
     schedule: Schedule,
     split: str | None,
 ) -> Lived:
     """Lives in the tasks given (leading axis N)."""
     return jax.vmap(lambda task, key: examine_one(learner, env, meta, task, key, schedule, split))(tasks, keys)
-

@@ -4,16 +4,18 @@ It draws the same numbers as `core.lifetime`, and what it records is the same `L
 code into stateful objects: acting and adapting are compiled, stepping is plain Python.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from adaptax.core.env import HostEnvironment, Simulator
-from adaptax.core.evaluate import Lived, first_episode_return, probe_life
+from adaptax.core.evaluate import Lived, first_episode_return, probe_life, scores
 from adaptax.core.learner import Learner
 from adaptax.core.lifetime import Life, adapted, conceive, copies_of, recorded, step_keys, streams
-from adaptax.core.types import Lifetime, PRNGKey, PyTree, Schedule, Step, Task, Transition
+from adaptax.core.types import Lifetime, PRNGKey, PRNGKeys, PyTree, Schedule, Step, Task, Transition
 
 Simulators = list[list[Simulator]]  # [B][E]
 
@@ -28,7 +30,7 @@ def stack(trees: list[PyTree], axis: int = 0) -> PyTree:
     return jax.tree.map(lambda *xs: np.stack(xs, axis), *trees)
 
 
-def host_draw(env: HostEnvironment, split: str, keys: PRNGKey) -> Task:
+def host_draw(env: HostEnvironment, split: str, keys: PRNGKeys) -> Task:
     """One task for each key; samplers on the host are ordinary Python."""
     return stack([env.tasks.sampler(split)(key) for key in keys])
 
@@ -46,7 +48,8 @@ def close(simulators: Simulators) -> None:
 
 
 @eqx.filter_jit
-def begin_lives(learner: Learner, meta: PyTree, tasks: Task, descriptors: jax.Array, keys: PRNGKey, copies: int) -> Life:
+def begin_lives(learner: Learner, meta: PyTree, tasks: Task, descriptors: Any, keys: PRNGKeys, copies: int) -> Life:
+    """Newborn agents whose simulators have not started yet."""
     spaces = learner.bound
 
     def birth(task: Task, descriptor: jax.Array, key: PRNGKey) -> Life:
@@ -61,7 +64,7 @@ def begin_lives(learner: Learner, meta: PyTree, tasks: Task, descriptors: jax.Ar
 
 
 def host_births(
-    learner: Learner, env: HostEnvironment, meta: PyTree, tasks: Task, keys: PRNGKey, copies: int, sims: Simulators
+    learner: Learner, env: HostEnvironment, meta: PyTree, tasks: Task, keys: PRNGKeys, copies: int, sims: Simulators
 ) -> Life:
     """Newborn agents, each with its simulators at the start of an episode."""
     descriptors = np.stack([env.describe(pick(tasks, b)) for b in range(len(sims))])
@@ -71,27 +74,29 @@ def host_births(
 
 @eqx.filter_jit
 def restart_seeds(lives: Life, copies: int) -> jax.Array:
+    """Seeds `[B, E, 2]` of the episodes that begin now."""
     keys = jax.vmap(lambda life: copies_of(streams(life.key).resets, life.age, copies))(lives)
     return jax.random.key_data(keys)
 
 
 @eqx.filter_jit
-def phase_keys(lives: Life, schedule: Schedule) -> tuple[PRNGKey, jax.Array, jax.Array]:
+def phase_keys(lives: Life, schedule: Schedule) -> tuple[PRNGKeys, jax.Array, jax.Array]:
+    """Keys `[T, B, E]` for acting in the coming phase, and seeds for stepping and restarting."""
     act, step, reset = jax.vmap(lambda life: step_keys(life.key, life.age, schedule), out_axes=1)(lives)
     return act, jax.random.key_data(step), jax.random.key_data(reset)
 
 
-def host_restart(lives: Life, simulators: Simulators, seeds: jax.Array) -> Life:
+def host_restart(lives: Life, simulators: Simulators, seeds: Any) -> Life:
     """New episodes in all simulators."""
     seeds = np.asarray(seeds)
-    first = [[sim.reset(seeds[b, e]) for e, sim in enumerate(row)] for b, row in enumerate(simulators)]
-    like = lives.step.observation
-    observation = jnp.asarray(np.asarray(first).reshape(like.shape), like.dtype)
+    first = [[(sim.reset(seeds[b, e]),) for e, sim in enumerate(row)] for b, row in enumerate(simulators)]
+    observation = jnp.asarray(_gather(first, 0, np.asarray(lives.step.observation)))
     return lives._replace(step=lives.step._replace(observation=observation, first=jnp.ones_like(lives.step.first)))
 
 
 @eqx.filter_jit
-def act_all(learner: Learner, meta: PyTree, lives: Life, keys: PRNGKey, t: jax.Array, explore: bool) -> tuple:
+def act_all(learner: Learner, meta: PyTree, lives: Life, keys: PRNGKeys, t: Any, explore: bool) -> tuple:
+    """`act` in all copies of all tasks, at step t of the phase."""
     act = lambda inner, carry, step, key: learner.act(meta, inner, carry, step, key, explore)
     return jax.vmap(jax.vmap(act, (None, 0, 0, 0)))(lives.agent.inner, lives.agent.carry, lives.step, keys[t])
 
@@ -110,17 +115,20 @@ def host_collect(
             [_simulate(sim, chosen[b, e], step_seeds[t, b, e], reset_seeds[t, b, e]) for e, sim in enumerate(row)]
             for b, row in enumerate(simulators)
         ]
+        likes = (now.observation, now.observation, now.previous_reward, now.first, now.first)
         successor, following, reward, terminated, truncated = (
-            np.asarray([[copy[i] for copy in row] for row in outcome]) for i in range(5)
+            _gather(outcome, i, like) for i, like in enumerate(likes)
         )
-        shape, dtype = now.observation.shape, now.observation.dtype
-        reward = reward.astype(now.previous_reward.dtype)
-        successor, following = successor.reshape(shape).astype(dtype), following.reshape(shape).astype(dtype)
         extras = jax.tree.map(np.asarray, extras)
         records.append(Transition(now, chosen, reward, successor, terminated, truncated, extras))
         step = Step(following, chosen, reward, terminated | truncated)
         lives = lives._replace(agent=lives.agent._replace(carry=carry), step=step)
     return lives, stack(records, axis=1)
+
+
+def _gather(outcome: list[list[tuple]], which: int, like: np.ndarray) -> Any:
+    """One quantity of all copies of all tasks as an array of the shape and type that the compiled functions know."""
+    return np.asarray([[copy[which] for copy in row] for row in outcome]).reshape(like.shape).astype(like.dtype)
 
 
 def _simulate(sim: Simulator, action: np.ndarray, seed: np.ndarray, reset_seed: np.ndarray) -> tuple:
@@ -149,7 +157,7 @@ def host_phase(
 
 
 def host_lifetimes(
-    learner: Learner, env: HostEnvironment, meta: PyTree, tasks: Task, keys: PRNGKey, schedule: Schedule
+    learner: Learner, env: HostEnvironment, meta: PyTree, tasks: Task, keys: PRNGKeys, schedule: Schedule
 ) -> Lifetime:
     """B whole lives, as `core.lifetime.advance` would record them."""
     simulators = build(env, tasks, schedule.copies)
@@ -167,7 +175,7 @@ def host_examine(
     env: HostEnvironment,
     meta: PyTree,
     tasks: Task,
-    keys: PRNGKey,
+    keys: PRNGKeys,
     schedule: Schedule,
     split: str | None,
 ) -> Lived:
@@ -180,14 +188,17 @@ def host_examine(
         start = jax.vmap(probe_life)(lives)
         start = host_restart(start, probes, restart_seeds(start, schedule.copies))
         _, data = host_collect(learner, meta, start, probes, length, explore=False)
-        return np.asarray(jax.vmap(first_episode_return)(data.reward, data.terminated | data.truncated))
+        return np.asarray(jax.vmap(first_episode_return)(jnp.asarray(score(data)), data.terminated | data.truncated))
 
-    could, scores, overs = [probe()], [], []
+    def score(data: Transition) -> np.ndarray:
+        return np.asarray(jax.vmap(lambda task, d: scores(env, task, d, split))(tasks, data))
+
+    could, earned, overs = [probe()], [], []
     for _ in range(schedule.phases):
         lives, data = host_phase(learner, meta, lives, simulators, schedule, learner.explores_by_noise)
-        scores.append(data.reward)
+        earned.append(score(data))
         overs.append(data.terminated | data.truncated)
         could.append(probe())
     close(simulators)
     close(probes)
-    return Lived(np.stack(scores, 1), np.stack(overs, 1), np.stack(could, 1), lives.agent)
+    return Lived(*(jnp.asarray(np.stack(column, 1)) for column in (earned, overs, could)), lives.agent)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Spec, Step, Transition
 
 Privilege = Literal["never", "training", "always"]
+AnyLearner = TypeVar("AnyLearner", bound="Learner")
 
 
 class Learner(eqx.Module):
@@ -35,7 +36,7 @@ class Learner(eqx.Module):
     # Population learners: this many neighbours in a batch share task and key (2 for antithetic pairs).
     twins: ClassVar[int] = 1
 
-    def bind(self, spec: Spec) -> Self:
+    def bind(self: AnyLearner, spec: Spec) -> AnyLearner:
         """This learner, built for the spaces of an environment."""
         return dataclasses.replace(self, spec=spec)
 
@@ -95,6 +96,6 @@ class Learner(eqx.Module):
         return meta.params
 
 
-def traced(learner: Learner) -> Learner:
+def traced(learner: AnyLearner) -> AnyLearner:
     """The learner with its float fields as arrays, so that a new value needs no new compilation."""
     return jax.tree.map(lambda x: jax.numpy.asarray(x, float) if isinstance(x, float) else x, learner)

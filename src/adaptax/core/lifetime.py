@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from adaptax.core.env import Environment
 from adaptax.core.learner import Learner
-from adaptax.core.types import Agent, Lifetime, PRNGKey, PyTree, Schedule, Step, Task, Transition
+from adaptax.core.types import Agent, Lifetime, PRNGKey, PRNGKeys, PyTree, Schedule, Step, Task, Transition
 
 
 class Keys(NamedTuple):
@@ -41,12 +41,12 @@ def streams(key: PRNGKey) -> Keys:
     return Keys(*jax.random.split(key, 4))
 
 
-def copies_of(key: PRNGKey, index: jax.Array | int, copies: int) -> PRNGKey:
+def copies_of(key: PRNGKey, index: jax.Array | int, copies: int) -> PRNGKeys:
     """Keys `[E]` of the copies at one point of a stream."""
     return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, index), jnp.arange(copies))
 
 
-def step_keys(key: PRNGKey, age: jax.Array, schedule: Schedule) -> tuple[PRNGKey, PRNGKey, PRNGKey]:
+def step_keys(key: PRNGKey, age: jax.Array, schedule: Schedule) -> tuple[PRNGKeys, PRNGKeys, PRNGKeys]:
     """Keys `[T, E]` for acting, stepping and restarting in one phase; made at once, outside the scan."""
     times = age * schedule.steps + jnp.arange(schedule.steps)
     keys = jax.vmap(lambda t: copies_of(streams(key).steps, t, schedule.copies))(times)
@@ -65,7 +65,7 @@ def conceive(learner: Learner, meta: PyTree, descriptor: jax.Array | None, key: 
     return Agent(inner, jax.tree.map(lambda x: jnp.broadcast_to(x, (copies, *x.shape)), carry))
 
 
-def restart(env: Environment, task: Task, key: PRNGKey, step: Step) -> tuple[PyTree, Step]:
+def restart(env: Environment, task: Task, key: PRNGKeys, step: Step) -> tuple[PyTree, Step]:
     """New episodes in all copies; `key` is `[E]`. The agent still knows its last action and reward."""
     env_state, observation = jax.vmap(env.reset, (None, 0))(task, key)
     return env_state, step._replace(observation=observation, first=jnp.ones_like(step.first))
@@ -82,7 +82,7 @@ def born(learner: Learner, env: Environment, meta: PyTree, task: Task, key: PRNG
 
 
 def collect(
-    learner: Learner, env: Environment, meta: PyTree, life: Life, keys: tuple[PRNGKey, PRNGKey, PRNGKey], explore: bool
+    learner: Learner, env: Environment, meta: PyTree, life: Life, keys: PyTree, explore: bool
 ) -> tuple[Life, Transition]:
     """Acts for T steps in all E copies; `inner` stays as it is. Episodes end and restart by themselves."""
     copy = _act_and_step(learner, env, meta, life, explore)
@@ -92,7 +92,7 @@ def collect(
 
 
 def _act_and_step(learner: Learner, env: Environment, meta: PyTree, life: Life, explore: bool) -> Callable:
-    def copy(now: tuple[PyTree, PyTree, Step], keys: tuple[PRNGKey, ...]) -> tuple[tuple, Transition]:
+    def copy(now: tuple[PyTree, PyTree, Step], keys: tuple[PRNGKeys, ...]) -> tuple[tuple, Transition]:
         (carry, env_state, step), (key_act, key_step, key_reset) = now, keys
         action, carry, extras = learner.act(meta, life.agent.inner, carry, step, key_act, explore)
         state, successor, reward, terminated, truncated = env.step(life.task, env_state, action, key_step)
@@ -109,7 +109,9 @@ def live_phase(
 ) -> tuple[Life, Transition]:
     """One phase: act for T steps, then adapt once."""
     if learner.reset_each_phase:
-        env_state, step = restart(env, life.task, copies_of(streams(life.key).resets, life.age, schedule.copies), life.step)
+        env_state, step = restart(
+            env, life.task, copies_of(streams(life.key).resets, life.age, schedule.copies), life.step
+        )
         life = life._replace(env_state=env_state, step=step)
     life, data = collect(learner, env, meta, life, step_keys(life.key, life.age, schedule), explore)
     return adapted(learner, meta, life, data), data

@@ -1,6 +1,6 @@
 """The outer loop: compiled chunks of meta-steps, with Python between them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment
 from adaptax.core.host import host_draw, host_lifetimes
 from adaptax.core.learner import Learner
 from adaptax.core.lifetime import Life, advance, born, where
-from adaptax.core.types import Metrics, PRNGKey, PyTree
+from adaptax.core.types import Metrics, PRNGKey, PRNGKeys, PyTree
 
 
 class TrainState(NamedTuple):
-    """All that training needs to go on. Meta-step i draws its keys from `fold_in(key, i)`, so nothing else is random."""
+    """All that training needs to go on; meta-step i draws all its keys from `fold_in(key, i)`."""
 
     meta: PyTree
     lives: Life | None  # lives that outlast a meta-step (`learner.lifespan` > 1)
@@ -25,7 +25,7 @@ class TrainState(NamedTuple):
     step: jax.Array
 
 
-def draw(learner: Learner, env: AbstractEnvironment, key: PRNGKey) -> tuple[PyTree, PRNGKey]:
+def draw(learner: Learner, env: AbstractEnvironment, key: PRNGKey) -> tuple[PyTree, PRNGKeys]:
     """B training tasks and B keys of lives; twins share both."""
     key_task, key_life = jax.random.split(key)
     index = jnp.arange(learner.tasks) // learner.twins
@@ -41,6 +41,8 @@ def initial_state(learner: Learner, env: AbstractEnvironment, key: PRNGKey) -> T
     state = TrainState(learner.init(key_init), None, key_train, jnp.zeros((), jnp.int32))
     if learner.lifespan == 1:
         return state
+    if not isinstance(env, Environment):
+        raise TypeError("lives that outlast a meta-step need a compiled environment")
     return state._replace(lives=births(learner, env, state.meta, None, state.key))
 
 
@@ -107,7 +109,7 @@ def over_seeds(function, *arguments: PyTree) -> PyTree:
 
 
 @eqx.filter_jit
-def init_states(learners: Learner, env: AbstractEnvironment, keys: PRNGKey) -> TrainState:
+def init_states(learners: Learner, env: AbstractEnvironment, keys: PRNGKeys) -> TrainState:
     """The states before the first meta-step, for S seeds."""
     numbers, static = eqx.partition(learners, eqx.is_array)
     return over_seeds(lambda n, key: initial_state(eqx.combine(n, static), env, key), numbers, keys)
@@ -128,7 +130,7 @@ def chunks(
         The states (they are consumed when the generator goes on) and the metrics `[S]` of the chunk.
     """
     step = int(states.step[0])
-    advance_by = host_chunk if isinstance(env, HostEnvironment) else run_chunk
+    advance_by: Callable = host_chunk if isinstance(env, HostEnvironment) else run_chunk
     while step < meta_steps:
         count = min(every - step % every, meta_steps - step)
         states, metrics = advance_by((learners, env, devices), states, jnp.asarray(count, jnp.int32))

@@ -9,7 +9,8 @@ from adaptax.ops.spaces import Space
 PyTree = Any
 Task = PyTree  # arrays that tell one task of a family from another
 PRNGKey = Key[Array, ""]
-Metrics = dict[str, Float[Array, ""]]
+PRNGKeys = Key[Array, "..."]  # any number of them
+Metrics = dict[str, Float[Array, "..."]]
 
 
 class Spec(NamedTuple):

@@ -1,0 +1,1 @@
+"""Built-in families of tasks; every one compiles."""

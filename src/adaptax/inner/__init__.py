@@ -1,0 +1,1 @@
+"""Adaptation rules as functions: what `adapt` is made of."""

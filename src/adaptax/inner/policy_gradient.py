@@ -23,13 +23,15 @@ class PolicyGradient(NamedTuple):
     Attributes:
         policy: $\pi$.
         discount: $\gamma$.
-        lambda_: $\lambda$ of generalised advantage estimation.
+        gae_lambda: $\lambda$ of generalised advantage estimation.
+        standardised: Divide advantages by their standard deviation; without it, their size tells about the task too.
         loss: Another inner loss in place of L; maps (parameters, phase `[T, E, ...]`) to a number.
     """
 
     policy: Policy
     discount: Array | float
-    lambda_: Array | float
+    gae_lambda: Array | float
+    standardised: bool = True
     loss: Loss | None = None
 
     def act(self, phi: PyTree, step: Step, key: PRNGKey, explore: bool) -> tuple[Array, Float[Array, ""]]:
@@ -44,7 +46,7 @@ class PolicyGradient(NamedTuple):
         return jax.vmap(jax.vmap(one))(data.step.observation, data.action)
 
     def advantages(self, data: Transition) -> Float[Array, "T E"]:
-        """Advantages of one phase, standardised; a constant of the policy.
+        """Advantages of one phase, centred; a constant of the policy.
 
         The objective is the return within the phase, so episodes cut off by its end or by their time limit are not
         bootstrapped; the baseline's time features let it know how much is left.
@@ -55,13 +57,16 @@ class PolicyGradient(NamedTuple):
         features = time_features(observation, data.step.first)
         value = linear_baseline(features.reshape(-1, features.shape[-1]), target.reshape(-1)).reshape(target.shape)
         following = jnp.concatenate([value[1:], jnp.zeros_like(value[:1])])
-        return standardise(gae(data.reward, goes_on, value, following, self.lambda_))
+        advantage = gae(data.reward, goes_on, value, following, self.gae_lambda)
+        return standardise(advantage) if self.standardised else advantage - jnp.mean(advantage)
 
     def surrogate(self, phi: PyTree, data: Transition) -> Float[Array, ""]:
         """L above."""
         return -jnp.mean(jnp.exp(self.log_prob(phi, data) - data.extras) * self.advantages(data))
 
-    def step(self, phi: PyTree, data: Transition, step_size: PyTree | Array | float, first_order: bool = False) -> PyTree:
+    def step(
+        self, phi: PyTree, data: Transition, step_size: PyTree | Array | float, first_order: bool = False
+    ) -> PyTree:
         """One adaptation step."""
         return sgd_step(self.loss or self.surrogate, phi, data, step_size, first_order)
 

@@ -16,7 +16,7 @@ from adaptax.inner.policy_gradient import PolicyGradient
 from adaptax.nn.net import PureNet
 from adaptax.nn.policy import feed_forward
 from adaptax.ops.optimise import clipped_adam
-from adaptax.ops.policy_gradient import clipped_surrogate
+from adaptax.ops.policy_gradient import clipped_surrogate, standardise
 
 
 class Meta(NamedTuple):
@@ -50,7 +50,8 @@ class MAML(Learner):
         epochs: Outer gradient steps for each batch of lives.
         learning_rate: Step size of the outer loop, falling linearly to zero over the training.
         discount: Discount of rewards.
-        lambda_: Lambda of generalised advantage estimation.
+        gae_lambda: Lambda of generalised advantage estimation.
+        standardised: Divide the inner loop's advantages by their standard deviation (the outer loop's always are).
         clip: Clipping range of the outer PPO loss.
         log_std: First log standard deviation of actions, relative to half the width of a bounded action space.
         max_gradient: Global norm that outer gradients are clipped to.
@@ -82,8 +83,9 @@ class MAML(Learner):
     epochs: Count = 1
     learning_rate: Positive = 3e-3
     discount: Fraction = 0.99
-    lambda_: Fraction = 1.0
+    gae_lambda: Fraction = 1.0
     clip: Positive = 0.2
+    standardised: bool = True
     log_std: Real = 0.0
     max_gradient: Positive = 0.5
     network: PureNet | None = None
@@ -102,7 +104,8 @@ class MAML(Learner):
         """The inner loop's rule, and the policy it moves."""
         spec = self.bound
         policy = feed_forward(spec.observation, spec.action, self.hidden, net=self.network)
-        return PolicyGradient(policy._replace(log_std=self.log_std), self.discount, self.lambda_, self.inner_loss)
+        policy = policy._replace(log_std=self.log_std)
+        return PolicyGradient(policy, self.discount, self.gae_lambda, self.standardised, self.inner_loss)
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """K phases of one longest episode each: `episodes`, or enough for the inner steps and a last look."""
@@ -147,7 +150,7 @@ class MAML(Learner):
         def epoch(now: Meta, _: None) -> tuple[Meta, Metrics]:
             value, gradient = jax.value_and_grad(loss)(now.params)
             change, optimiser = self._optimiser().update(gradient, now.optimiser)
-            size = optax.global_norm(gradient)
+            size = optax.tree.norm(gradient)
             return Meta(optax.apply_updates(now.params, change), optimiser), {"loss": value, "gradient_norm": size}
 
         meta, metrics = jax.lax.scan(epoch, meta, length=self.epochs)
@@ -158,11 +161,13 @@ class MAML(Learner):
     def problems(self) -> list[str]:
         """Several outer steps on one batch need the clipped loss."""
         several = self.epochs > 1 and self.outer_loss != "ppo"
-        return ["epochs above 1 need outer_loss ppo: after one step the plain gradient is off-policy"] if several else []
+        return (
+            ["epochs above 1 need outer_loss ppo: after one step the plain gradient is off-policy"] if several else []
+        )
 
     def _judge(self, phi: PyTree, data: Transition) -> Float[Array, ""]:
         """L': the outer loss of one phase."""
-        log_prob, advantage = self.inner.log_prob(phi, data), self.inner.advantages(data)
+        log_prob, advantage = self.inner.log_prob(phi, data), standardise(self.inner.advantages(data))
         if self.outer_loss == "ppo":
             return -clipped_surrogate(log_prob, data.extras, advantage, self.clip)
         return -jnp.mean(jnp.exp(log_prob - data.extras) * advantage)
@@ -175,7 +180,7 @@ class MAML(Learner):
         return clipped_adam(self.learning_rate, self.max_gradient, self.bound.meta_steps * self.epochs)
 
 
-def FOMAML(**fields: Any) -> MAML:  # noqa: N802 (a constructor to its users)
+def FOMAML(**fields: Any) -> MAML:
     r"""First-order MAML: the outer gradient is taken at the adapted parameters, without second derivatives.
 
     $\theta \leftarrow \theta - \beta \sum_T \nabla_\phi L'(\phi_K, D_K)$.
@@ -188,7 +193,7 @@ def FOMAML(**fields: Any) -> MAML:  # noqa: N802 (a constructor to its users)
     return MAML(**{"first_order": True, **fields})
 
 
-def MetaSGD(**fields: Any) -> MAML:  # noqa: N802
+def MetaSGD(**fields: Any) -> MAML:
     r"""Meta-SGD: MAML that also learns its inner step sizes, one for each leaf of the policy and of any sign.
 
     $\phi_{k+1} = \phi_k - \alpha \odot \nabla_\phi L(\phi_k, D_k)$, with $\alpha$ learned beside $\theta$.

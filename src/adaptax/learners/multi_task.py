@@ -59,7 +59,7 @@ class MultiTask(Learner):
         minibatches: Parts of a pass.
         learning_rate: Step size of Adam, falling linearly to zero over the training.
         discount: Discount of rewards.
-        lambda_: Lambda of generalised advantage estimation.
+        gae_lambda: Lambda of generalised advantage estimation.
         clip: Clipping range of PPO.
         entropy: Weight of the entropy bonus.
         value_weight: Weight of the critic's squared error.
@@ -83,7 +83,7 @@ class MultiTask(Learner):
     minibatches: Count = 8
     learning_rate: Positive = 1e-3
     discount: Fraction = 0.99
-    lambda_: Fraction = 0.95
+    gae_lambda: Fraction = 0.95
     clip: Positive = 0.2
     entropy: NonNegative = 0.0
     value_weight: NonNegative = 0.5
@@ -161,7 +161,7 @@ class MultiTask(Learner):
         batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), batch)
         batch = batch._replace(advantage=standardise(batch.advantage))
         state, metrics = minibatch_epochs(
-            self._loss, self._optimiser(), tuple(meta), batch, key, epochs=self.epochs, minibatches=self.minibatches
+            self._loss, self._optimiser(), meta[:2], batch, key, epochs=self.epochs, minibatches=self.minibatches
         )
         return Meta(*state), metrics | {"train_return": data.reward.sum(1).mean()}
 
@@ -184,7 +184,7 @@ class MultiTask(Learner):
         value, following = critic(now), critic(features(data.next_observation))
         discount = self.discount * (1.0 - data.terminated.astype(value.dtype))
         follow = 1.0 - (data.terminated | data.truncated).astype(value.dtype)
-        advantage = gae(data.reward, discount, value, following, self.lambda_, follow)
+        advantage = gae(data.reward, discount, value, following, self.gae_lambda, follow)
         return Batch(now, data.action, data.extras, advantage, advantage + value)
 
     def _loss(self, params: PyTree, part: Batch) -> tuple[Array, Metrics]:
@@ -200,7 +200,7 @@ class MultiTask(Learner):
         return loss, {"entropy": jnp.mean(entropy), "value_error": error}
 
 
-def Oracle(**fields: Any) -> MultiTask:  # noqa: N802 (a constructor to its users)
+def Oracle(**fields: Any) -> MultiTask:
     r"""The policy that is told the task: an upper reference for every blind learner.
 
     $\pi_\theta(a \mid s, d(T))$ with the task's descriptor d(T), trained by PPO over all tasks; it does not adapt.

@@ -36,7 +36,7 @@ class Reptile(Learner):
         hidden: Units in each of the two layers of the policy.
         learning_rate: Step towards the adapted parameters, falling linearly to zero over the training.
         discount: Discount of rewards.
-        lambda_: Lambda of generalised advantage estimation.
+        gae_lambda: Lambda of generalised advantage estimation.
         log_std: First log standard deviation of actions, relative to half the width of a bounded action space.
         network: Another policy network in place of the two layers.
 
@@ -58,7 +58,7 @@ class Reptile(Learner):
     hidden: Count = 64
     learning_rate: Positive = 0.5
     discount: Fraction = 0.99
-    lambda_: Fraction = 1.0
+    gae_lambda: Fraction = 1.0
     log_std: Real = 0.0
     network: PureNet | None = None
 
@@ -70,7 +70,7 @@ class Reptile(Learner):
         """The inner loop's rule, and the policy it moves."""
         spec = self.bound
         policy = feed_forward(spec.observation, spec.action, self.hidden, net=self.network)
-        return PolicyGradient(policy._replace(log_std=self.log_std), self.discount, self.lambda_)
+        return PolicyGradient(policy._replace(log_std=self.log_std), self.discount, self.gae_lambda)
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """K phases of one longest episode each."""

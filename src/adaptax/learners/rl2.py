@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from adaptax.core.learner import Learner
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
@@ -62,7 +62,7 @@ class RL2(Learner):
         minibatches: Parts of a pass.
         learning_rate: Step size of Adam, falling linearly to zero over the training.
         discount: Discount of rewards.
-        lambda_: Lambda of generalised advantage estimation.
+        gae_lambda: Lambda of generalised advantage estimation.
         clip: Clipping range of PPO.
         entropy: Weight of the entropy bonus.
         entropy_end: What that weight falls to, linearly over the training.
@@ -89,7 +89,7 @@ class RL2(Learner):
     minibatches: Count = 4
     learning_rate: Positive = 3e-3
     discount: Fraction = 0.99
-    lambda_: Fraction = 0.3
+    gae_lambda: Fraction = 0.3
     clip: Positive = 0.2
     entropy: NonNegative = 0.01
     entropy_end: NonNegative = 0.0
@@ -187,7 +187,7 @@ class RL2(Learner):
         value = data.extras.value
         following = jnp.append(value[1:], 0.0)  # the life's end ends the return
         discount = jnp.broadcast_to(self.discount, value.shape)
-        return gae(data.reward, discount, value, following, self.lambda_)
+        return gae(data.reward, discount, value, following, self.gae_lambda)
 
     def _loss(self, params: PyTree, part: Batch, entropy_weight: Array) -> tuple[Array, Metrics]:
         def one(output: Array, action: Array) -> tuple[Array, Array, Array]:
@@ -206,7 +206,7 @@ class RL2(Learner):
         return clipped_adam(self.learning_rate, self.max_gradient, updates)
 
 
-def _sequences(x: Float[Array, "B K T E *rest"]) -> Float[Array, "N L *rest"]:
+def _sequences(x: Shaped[Array, "B K T E *rest"]) -> Shaped[Array, "N L *rest"]:
     """Lives as sequences: copies beside tasks, phases one after the other."""
     x = jnp.moveaxis(x, 3, 1)
     return x.reshape(x.shape[0] * x.shape[1], x.shape[2] * x.shape[3], *x.shape[4:])

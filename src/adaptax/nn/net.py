@@ -47,9 +47,7 @@ def linear(params: Params, x: Float[Array, " inputs"]) -> Float[Array, " outputs
     return x @ params["weight"] + params["bias"]
 
 
-def mlp(
-    sizes: Sequence[int], activation: Callable[[Array], Array] = jnp.tanh, last_gain: float = 0.01
-) -> PureNet:
+def mlp(sizes: Sequence[int], activation: Callable[[Array], Array] = jnp.tanh, last_gain: float = 0.01) -> PureNet:
     """A multi-layer perceptron.
 
     Args:

@@ -16,7 +16,7 @@ class Policy(NamedTuple):
     net: PureNet
     observation_space: Space
     action_space: Space
-    log_std: float = 0.0
+    log_std: Array | float = 0.0
 
     def init(self, key: Array) -> Params:
         """Fresh parameters."""
@@ -31,6 +31,8 @@ class Policy(NamedTuple):
         return policy_over(self.action_space, self.net.apply(params["net"], features), params["log_std"])
 
 
-def feed_forward(observation: Space, action: Space, hidden: int, context: int = 0, net: PureNet | None = None) -> Policy:
+def feed_forward(
+    observation: Space, action: Space, hidden: int, context: int = 0, net: PureNet | None = None
+) -> Policy:
     """Two tanh layers of `hidden` units, or the network given."""
     return Policy(net or mlp((observation.size + context, hidden, hidden, action.size)), observation, action)

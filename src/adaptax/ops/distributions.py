@@ -90,6 +90,6 @@ def policy_over(space: Space, output: Array, log_std: Array) -> Distribution:
     return Normal(centre + half * output, jnp.log(half) + log_std)
 
 
-def initial_log_std(space: Space, value: float = 0.0) -> Float[Array, " A"]:
+def initial_log_std(space: Space, value: Array | float = 0.0) -> Float[Array, " A"]:
     """The state-independent exploration noise of a policy over `space`: empty for discrete actions."""
-    return jnp.full(space.size if isinstance(space, Box) else 0, value)
+    return jnp.full(space.size if isinstance(space, Box) else 0, value, float)

@@ -22,16 +22,16 @@ def clipped_adam(
         decay_steps: Updates over which the step size falls linearly to zero; None keeps it.
     """
 
-    def rate(count: Array) -> Array:
+    def rate(count: Any) -> Array:
         left = 1.0 if decay_steps is None else jnp.maximum(1.0 - count.astype(float) / decay_steps, 0.0)
         return jnp.asarray(learning_rate * left, float)
 
     # eps as in PPO's reference implementation (openai/baselines, ppo2)
     chain = optax.chain(optax.clip_by_global_norm(max_gradient), optax.adam(rate, eps=1e-5))
 
-    def update(gradient: optax.Updates, state: optax.OptState, params: optax.Params | None = None) -> tuple:
+    def update(updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None) -> tuple:
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an int32 power
-            return chain.update(gradient, state, params)
+            return chain.update(updates, state, params)
 
     return optax.GradientTransformation(chain.init, update)
 

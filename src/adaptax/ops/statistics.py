@@ -77,7 +77,9 @@ def _interval(samples: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, 
     return low, high
 
 
-def paired_difference(ours: Float[np.ndarray, "S N *rest"], theirs: Float[np.ndarray, "S N *rest"], seed: int = 0) -> tuple:
+def paired_difference(
+    ours: Float[np.ndarray, "S N *rest"], theirs: Float[np.ndarray, "S N *rest"], seed: int = 0
+) -> tuple:
     """Mean of `ours - theirs` on the same tasks and keys, with its 95 % interval: (mean, low, high)."""
     difference = ours - theirs
     return (nanmean(difference), *bootstrap_mean(difference, seed))

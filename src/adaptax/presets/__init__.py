@@ -3,8 +3,8 @@
 from typing import Any
 
 from adaptax.core.learner import Learner
-from adaptax.registry import lookup, make_learner
 from adaptax.presets.tuned import TUNED
+from adaptax.registry import lookup, make_learner
 
 DEFAULT_META_STEPS = 500
 
@@ -20,7 +20,11 @@ def preset(learner: str, env: str, name: str = "default") -> tuple[Learner, int]
     Raises:
         ConfigError: the pair has no preset of that name.
     """
-    known = {"default": {}} | TUNED.get((learner, env), {})
-    fields: dict[str, Any] = dict(lookup(known, name, f"preset of {learner} on {env}"))
+    fields = dict(lookup(preset_fields(learner, env), name, f"preset of {learner} on {env}"))
     meta_steps = fields.pop("meta_steps", DEFAULT_META_STEPS)
     return make_learner(learner, **fields), meta_steps
+
+
+def preset_fields(learner: str, env: str) -> dict[str, dict[str, Any]]:
+    """The presets of a pair: name -> fields, with `meta_steps` among them; an untuned pair has the plain defaults."""
+    return {"default": {}} | TUNED.get((learner, env), {})

@@ -4,7 +4,7 @@ from functools import singledispatch
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float, Int
 
 from adaptax.core.env import AbstractEnvironment
 from adaptax.core.types import Task
@@ -49,7 +49,7 @@ def references(
 
 @references.register
 def _bernoulli(
-    env: BernoulliBandit, tasks: Float[np.ndarray, "N k"], seed: int, episodes: int, split: str | None = "test"
+    env: BernoulliBandit, tasks: Float[Array | np.ndarray, "N k"], seed: int, episodes: int, split: str | None = "test"
 ) -> Reference:
     """All in pseudo-regret, as `BernoulliBandit.score` counts; random play is exact."""
     chances, inside = np.asarray(tasks, np.float64), _inside(split)
@@ -70,7 +70,9 @@ def _bernoulli(
 
 
 @references.register
-def _grid(env: GridNavigation, tasks: np.ndarray, seed: int, episodes: int, split: str | None = "test") -> Reference:
+def _grid(
+    env: GridNavigation, tasks: Int[Array | np.ndarray, "N 2"], seed: int, episodes: int, split: str | None = "test"
+) -> Reference:
     """The oracle goes straight to the goal."""
     del seed
     returns = grid_optimal(env.size, env.horizon, episodes) if _inside(split) else None
@@ -79,7 +81,9 @@ def _grid(env: GridNavigation, tasks: np.ndarray, seed: int, episodes: int, spli
 
 
 @references.register
-def _point(env: PointNavigation, tasks: np.ndarray, seed: int, episodes: int, split: str | None = "test") -> Reference:
+def _point(
+    env: PointNavigation, tasks: Float[Array | np.ndarray, "N 2"], seed: int, episodes: int, split: str | None = "test"
+) -> Reference:
     """The oracle walks straight to the goal on each axis; `still` never moves."""
     del seed, split
     goals = np.abs(np.asarray(tasks, np.float64))

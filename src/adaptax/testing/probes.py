@@ -4,7 +4,7 @@ They are public: users test their own learners with them. The fourth probe, a tw
 `BernoulliBandit(arms=2)`, whose Bayes-optimal value for 10 pulls is 6.02179.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from adaptax.core.types import PRNGKey
 from adaptax.fields import Count
 from adaptax.ops.spaces import Box, Discrete
 
-Outcome = tuple[NamedTuple, Array, Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]
+Outcome = tuple[Any, Array, Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]
 
 
 class CueState(NamedTuple):

@@ -77,7 +77,8 @@ def test_ties_are_broken_at_random():
 
 def test_same_seed_same_play_and_coins_independent_of_the_tasks():
     chances = np.random.default_rng(0).random((500, 3))
-    np.testing.assert_array_equal(*(bandits.play(bandits.thompson, chances, 5, seed=0) for _ in range(2)))
+    once, again = (bandits.play(bandits.thompson, chances, 5, seed=0) for _ in range(2))
+    np.testing.assert_array_equal(once, again)
     assert (bandits.play(bandits.greedy, chances, 5, 0) != bandits.play(bandits.greedy, chances, 5, 1)).any()
 
 

@@ -7,7 +7,7 @@ from adaptax.testing.probes import CueRecall, GoalOnLine, IdentityTask
 
 
 def live(env, task, policy, episodes: int, seed: int) -> np.ndarray:
-    """Returns of the episodes of one life; `policy` maps (memory, observation, last reward, time) to (action, memory)."""
+    """Returns of the episodes; `policy` maps (memory, observation, last reward, time) to (action, memory)."""
     key, memory, reward, returns = jax.random.key(seed), jnp.asarray(0), jnp.zeros(()), []
     step = jax.jit(env.step)
     for _ in range(episodes):

@@ -1,0 +1,63 @@
+"""The commands that make a run and its evaluations again."""
+
+import shlex
+from typing import Any
+
+from adaptax.config import fields_of
+from adaptax.registry import ENVIRONMENTS, LEARNERS
+from adaptax.report.folder import Folder, Result
+
+
+def recorded_command(folder: Folder) -> str | None:
+    """The command line as `run.json` has it."""
+    words = folder.info.get("command")
+    return shlex.join(str(word) for word in words) if isinstance(words, list) else None
+
+
+def install_command(folder: Folder) -> str | None:
+    """The versions that it ran with."""
+    versions = folder.info.get("versions")
+    pins = [f"{name}=={version}" for name, version in versions.items()] if isinstance(versions, dict) else []
+    return shlex.join(["pip", "install", *pins]) if pins else None
+
+
+def evaluate_command(folder: Folder, result: Result | None) -> str:
+    """The command that makes an evaluation; None stands for the first one, with every default."""
+    words = ["adaptax", "evaluate", str(folder.path)]
+    if result is None:
+        return shlex.join(words)
+    data = result.data
+    for name in ("split", "tasks", "checkpoint"):
+        words += [f"--{name}", str(data[name])] if name in data else []
+    seed = result.name.rsplit("-", 1)[-1]  # `save_evaluation` ends the file's name with it
+    words += ["--seed", seed] if seed.isdigit() else []
+    words += ["--env", str(data["environment"])] if data["environment"] != folder.config["environment"]["name"] else []
+    return shlex.join(words)
+
+
+def train_snippet(folder: Folder) -> str:
+    """The training in Python, from the resolved configuration: no preset can change under it."""
+    learner, env, settings = (folder.config[name] for name in ("learner", "environment", "settings"))
+    keep = {name: settings[name] for name in ("meta_steps", "seed", "seeds") if name in settings}
+    keep |= {"sweep": settings["sweep"]} if settings.get("sweep") else {}
+    return "\n".join(
+        [
+            "import adaptax as ax",
+            f"learner = {_call('ax.make_learner', learner, LEARNERS)}",
+            f"env = {_call('ax.make', env, ENVIRONMENTS)}",
+            f"run = ax.train(learner, env, {_keywords(keep)})",
+        ]
+    )
+
+
+def _call(function: str, entry: dict[str, Any], table: dict[str, Any]) -> str:
+    name, fields = entry["name"], entry.get("fields") or {}
+    if name not in table:
+        return f"{name}({_keywords(fields)})  # not registered: your own class"
+    defaults = {key: field.default for key, field in fields_of(table[name]()).items()}
+    changed = {key: value for key, value in fields.items() if key not in defaults or defaults[key] != value}
+    return f"{function}({', '.join([repr(name), _keywords(changed)] if changed else [repr(name)])})"
+
+
+def _keywords(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())

@@ -1,0 +1,160 @@
+"""The command line as a user meets it: in a process of its own, or through `main` where JAX must not start twice."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from adaptax.cli import main
+
+TINY = ["--learner.tasks", "8", "--learner.minibatches", "1", "--learner.hidden", "8"]
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    try:
+        main(list(argv))
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "run with spaces"
+    main(["train", "rl2", "bernoulli-bandit", "--meta-steps", "4", "--seeds", "2", "--out", str(folder), *TINY])
+    return folder
+
+
+def test_help_is_quick_and_starts_no_backend() -> None:
+    watch = (
+        "import sys, adaptax.cli\n"
+        "sys.argv = ['adaptax', 'train', 'rl2', 'bernoulli-bandit', '--help']\n"
+        "try: adaptax.cli.main()\n"
+        "except SystemExit: pass\n"
+        "import jax._src.xla_bridge as bridge\n"
+        "assert not bridge._backends, 'a backend was started'\n"
+    )
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
+    seconds = time.monotonic() - begun
+    assert "--learner.hidden" in done.stdout and "--env.arms" in done.stdout
+    assert seconds < 6, f"{seconds:.1f} s"  # 1.5 s on a quiet machine (benchmarks/speed.py); tests share the cores
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["trian"], ["no command is called 'trian'", "did you mean 'train'"]),
+        (["train", "rl3", "bernouli-bandit"], ["did you mean 'rl2'", "did you mean 'bernoulli-bandit'"]),
+        (
+            ["train", "rl2", "bernoulli-bandit", "--learner.hiden", "3", "--learner.clip", "-1", "--env.arms", "x"],
+            ["did you mean '--learner.hidden'", "--learner.clip is '-1'", "> 0", "--env.arms is 'x'", "whole number"],
+        ),
+        (["train", "rl2", "bernoulli-bandit", "--seeds", "0", "--meta-stpes", "9"], ["--seeds is '0'", "--meta-steps"]),
+        (["train", "rl2", "bernoulli-bandit", "--learner.minibatches", "7"], ["must divide tasks x copies = 1024"]),
+        (["train", "rl2", "bernoulli-bandit", "--learner.learning-rate", "nan"], ["--learner.learning-rate is 'nan'"]),
+        (["train", "maml", "cartpole", "--learner.outer-phases", "lats"], ["one of last, adapted, all"]),
+        (["train", "maml", "cartpole", "--learner.epochs", "3"], ["need outer_loss ppo"]),
+        (["train", "rl2", "bernoulli-bandit", "--preset", "defualt"], ["did you mean 'default'"]),
+        (["train", "rl2"], ["ENV"]),
+        (["cite", "mam"], ["did you mean 'maml'"]),
+    ],
+)
+def test_wrong_words_exit_with_2_and_name_everything(
+    capsys: pytest.CaptureFixture[str], argv: list[str], expected: list[str]
+) -> None:
+    code, _, err = run(capsys, *argv)
+    assert code == 2
+    assert "Traceback" not in err
+    for words in expected:
+        assert words in err
+
+
+def test_a_folder_that_is_no_run_exits_with_5(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for argv in (["evaluate", str(tmp_path)], ["resume", str(tmp_path)], ["adapt", str(tmp_path)]):
+        code, _, err = run(capsys, *argv)
+        assert (code, "is not a run folder" in err) == (5, True)
+
+
+def test_an_existing_folder_is_never_overwritten(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("keep")
+    code, _, err = run(capsys, "train", "rl2", "bernoulli-bandit", "--meta-steps", "1", "--out", str(tmp_path), *TINY)
+    assert code == 7 and "exists already" in err
+    assert (tmp_path / "mine").read_text() == "keep"
+
+
+def test_run_folder_has_all_its_files(trained: Path) -> None:
+    for name in ("run.json", "config.json", "metrics.jsonl", "events.jsonl"):
+        assert (trained / name).is_file()
+    info = json.loads((trained / "run.json").read_text())
+    assert info["status"] == "finished" and "jax" in info["versions"]
+    config = json.loads((trained / "config.json").read_text())
+    assert config["learner"]["fields"]["hidden"] == 8
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert lines[-1]["env_steps"] == 4 * 2 * 8 * 10
+    assert len(lines[-1]["train_return"]) == 2
+
+
+def test_evaluate_json_has_every_promised_key(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
+    code, out, _ = run(capsys, "evaluate", str(trained), "--tasks", "50", "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert (result["learner"], result["environment"], result["split"]) == ("rl2", "bernoulli-bandit", "test")
+    assert (result["checkpoint"], result["tasks"], result["seeds"]) == ("best", 50, 2)
+    assert len(result["episode_return"]) == len(result["episode_count"]) == 10
+    assert result["episode_count"] == [100] * 10
+    assert len(result["phase_return"]) == 2
+    assert result["steps"] == list(range(1, 11)) and len(result["return_at_step"]) == 10
+    for name in ("episode_return", "phase_return", "return_at_step"):
+        low, high = result["ci95"][name]
+        assert all(a <= m <= b for a, m, b in zip(low, result[name], high, strict=True))
+    assert result["ci95"]["total_return"][0] <= result["total_return"] <= result["ci95"]["total_return"][1]
+    assert result["ci95"]["iqm"][0] <= result["iqm"] <= result["ci95"]["iqm"][1]
+    assert result["references"]["optimal"] == pytest.approx(6.65999, abs=1e-5)
+    assert {"gittins", "thompson", "ucb1", "greedy", "random"} <= result["references"].keys()
+    span = result["references"]["optimal"] - result["references"]["random"]
+    assert result["normalised"] == pytest.approx((result["total_return"] - result["references"]["random"]) / span)
+    assert result["normalised_by"] == "optimal" and result["env_steps"] == 2 * 50 * 10 and result["seconds"] > 0
+    assert list((trained / "eval").glob("*.json"))
+
+
+def test_evaluate_elsewhere(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
+    code, out, _ = run(capsys, "evaluate", str(trained), "--tasks", "20", "--episodes", "4", "--split", "ood", "--json")
+    result = json.loads(out)
+    assert code == 0 and len(result["episode_return"]) == 4 and result["normalised"] is None
+    code, _, err = run(capsys, "evaluate", str(trained), "--env.arms", "3")
+    assert code == 5 and "does not fit" in err
+
+
+def test_adapt_prints_before_and_after_and_keeps_the_agent(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
+    argv = ["adapt", str(trained), "--task", "[0.1, 0.9, 0.2, 0.2, 0.1]", "--lives", "6", "--json"]
+    code, out, _ = run(capsys, *argv)
+    result = json.loads(out)
+    assert code == 0 and result["lives"] == 6 and len(result["episode_return"]) == 10
+    assert result["before"] == result["phase_return"][0] and result["after"] == result["phase_return"][-1]
+    assert Path(result["agent"]).is_file()
+    code, _, err = run(capsys, "adapt", str(trained), "--task", "[0.1]")
+    assert code == 2 and "an example: [" in err
+
+
+def test_resume_of_a_finished_run_changes_nothing(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
+    before = (trained / "metrics.jsonl").read_bytes()
+    code, out, _ = run(capsys, "resume", str(trained), "--json")
+    assert code == 0 and json.loads(out)["meta_steps"] == 4
+    assert (trained / "metrics.jsonl").read_bytes() == before
+
+
+def test_list_and_cite(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "list", "--json")
+    found = json.loads(out)
+    assert code == 0 and {"rl2", "maml", "oracle"} <= found["learners"].keys()
+    assert {"bernoulli-bandit", "cartpole"} <= found["environments"].keys()
+    code, out, _ = run(capsys, "cite", "maml")
+    assert code == 0 and "1703.03400" in out

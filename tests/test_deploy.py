@@ -1,0 +1,98 @@
+"""Agents outside training code."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import adaptax as ax
+from adaptax.core.evaluate import examine
+from adaptax.core.learner import traced
+from adaptax.errors import ConfigError
+
+BANDIT = ax.make("bernoulli-bandit", arms=3, pulls=6)
+POINT = ax.make("point-navigation", horizon=5)
+
+
+def live(agent: ax.Agent, env: ax.Environment, task, seed: int, steps: int) -> list[float]:
+    """The loop that a user writes, drawing the environment's numbers as the compiled loop does."""
+    from adaptax.core.lifetime import copies_of, step_keys, streams
+
+    life, key = agent.begin(seed=seed), jax.random.key(seed)
+    schedule, rewards, t = agent.schedule, [], 0
+    state, observation = env.reset(task, copies_of(streams(key).resets, 0, 1)[0])
+    while t < steps:
+        _, key_step, key_reset = (
+            k[t % schedule.steps, 0] for k in step_keys(key, jnp.asarray(t // schedule.steps), schedule)
+        )
+        action = life.act(np.asarray(observation))
+        state, observation, reward, terminated, truncated = env.step(task, state, jnp.asarray(action), key_step)
+        again = life.observe(np.asarray(observation), float(reward), bool(terminated), bool(truncated))
+        rewards.append(float(reward))
+        t += 1
+        if again:
+            state, observation = env.reset(task, copies_of(streams(key).resets, t // schedule.steps, 1)[0])
+        elif terminated or truncated:
+            state, observation = env.reset(task, key_reset)
+    return rewards
+
+
+@pytest.mark.parametrize(
+    ("learner", "env"),
+    [
+        (ax.RL2(tasks=4, minibatches=1, hidden=8, sample=True), BANDIT),
+        (ax.MAML(tasks=2, copies=1, hidden=8, inner_steps=2), POINT),
+    ],
+)
+def test_a_life_in_hand_is_the_life_that_evaluation_examines(learner: ax.Learner, env: ax.Environment) -> None:
+    run = ax.train(learner, env, meta_steps=1)
+    agent = ax.load(run)
+    task, schedule = env.tasks.test(jax.random.key(3)), agent.schedule
+    lived = examine(traced(run.learner), env, agent.meta, task[None], jax.random.key(7)[None], schedule, None)
+    rewards = live(agent, env, task, 7, schedule.phases * schedule.steps)
+    if isinstance(learner, ax.MAML):  # the bandit's score is the expected reward, not the reward
+        np.testing.assert_allclose(rewards, np.ravel(lived.score), rtol=1e-4, atol=1e-5)
+    assert len(rewards) == np.size(lived.score)
+
+
+def test_an_adapted_agent_can_be_kept_and_taken_up_again(tmp_path: Path) -> None:
+    agent = ax.load(ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1))
+    life = agent.begin(seed=0)
+    for reward in (1.0, 0.0, 1.0):
+        life.act(np.zeros(1))
+        life.observe(np.zeros(1), reward, True, False)
+    life.save(tmp_path / "agent.safetensors")
+    again = agent.begin(seed=0, adapted=tmp_path / "agent.safetensors")
+    np.testing.assert_array_equal(again._life.agent.carry, life._life.agent.carry)
+    assert np.abs(np.asarray(life._life.agent.carry)).max() > 0
+
+
+def test_observe_before_act_is_refused() -> None:
+    life = ax.load(ax.train(ax.Random(tasks=2), BANDIT, meta_steps=1)).begin()
+    with pytest.raises(RuntimeError, match="call act"):
+        life.observe(np.zeros(1), 0.0, True, False)
+
+
+def test_an_oracle_must_be_told() -> None:
+    agent = ax.load(ax.train(ax.Oracle(tasks=2, copies=2, minibatches=1, hidden=8), BANDIT, meta_steps=1))
+    with pytest.raises(ConfigError, match="descriptor of 3 numbers"):
+        agent.begin()
+    assert agent.begin(descriptor=np.array([0.1, 0.9, 0.2])).act(np.zeros(1)) in (0, 1, 2)
+
+
+def test_several_copies_act_together() -> None:
+    agent = ax.load(ax.train(ax.MAML(tasks=2, copies=3, hidden=8), POINT, meta_steps=1), copies=4)
+    life = agent.begin(seed=1)
+    for _ in range(5):
+        actions = life.act(np.zeros((4, 2)))
+        assert actions.shape == (4, 2)
+        again = life.observe(np.zeros((4, 2)), np.zeros(4), np.zeros(4, bool), np.zeros(4, bool))
+    assert again and life.phases == 1
+
+
+def test_adapt_without_a_task_draws_a_test_task() -> None:
+    run = ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1)
+    result = ax.adapt(run, lives=3, episodes=5).as_dict()
+    assert len(result["episode_return"]) == 5 and len(result["phase_return"]) == 2
