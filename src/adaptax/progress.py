@@ -40,18 +40,19 @@ class Lines:
     def training(self, start: int, meta_steps: int, env_steps: int) -> Iterator[Show]:
         """Names the compile phase, then steps, speed, return and time left."""
         begun = last = time.monotonic()
-        before = start
+        before, first = start, True
         say(f"compiling; then meta-steps {start} to {meta_steps} of {env_steps:,} environment steps each")
 
         def show(step: int, metrics: dict[str, np.ndarray], validation: np.ndarray | None) -> None:
-            nonlocal last, before, begun
+            nonlocal last, before, first
             now = time.monotonic()
-            if before == start:  # the first chunk was mostly compilation: rates count from here on
-                say(f"compiled, and the first {step - start} meta-steps done in {now - begun:.1f} s")
-                begun, before = now, step
-            if validation is None and step < meta_steps and now - last < self.seconds:
+            if first:
+                say(f"compiled, and the first {step - start} meta-step(s) done in {now - begun:.1f} s")
+                last, before, first = now, step, False
                 return
-            rate = (step - before) / max(now - begun, 1e-9)
+            if step < meta_steps and now - last < self.seconds:
+                return
+            rate = (step - before) / max(now - last, 1e-9)
             words = [f"meta-step {step}/{meta_steps}"]
             words += [f"{name} {value.mean():.3f}" for name, value in metrics.items() if "return" in name]
             if validation is not None:
@@ -59,7 +60,7 @@ class Lines:
             if rate:
                 words += [f"{rate * env_steps:,.0f} steps/s", f"{(meta_steps - step) / rate:.0f} s left"]
             say("  ".join(words))
-            last = now
+            last, before = now, step
 
         yield show
 

@@ -4,22 +4,37 @@ import pytest
 
 from adaptax import testing
 from adaptax.adapters.on_host import OnHost
-from adaptax.envs.bandits import BernoulliBandit
+from adaptax.envs.grid import GridNavigation
 from adaptax.envs.point import PointNavigation
 from adaptax.registry import ENVIRONMENTS, LEARNERS
-
+from adaptax.testing.probes import CueRecall, GoalOnLine, IdentityTask
+from adaptax.testing.toys import Clock, Corridor, Target
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
+PROBES = (CueRecall, GoalOnLine, IdentityTask, Clock, Corridor, Target)
 
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_learner(name):
-    testing.check_learner(testing.small(LEARNERS[name]()), BernoulliBandit(arms=3, pulls=4))
+    testing.check_learner(testing.small(LEARNERS[name]()), GridNavigation(size=3, horizon=4, tries=2))
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_learner_with_continuous_actions(name):
+    tested = testing.bench(testing.small(LEARNERS[name]()), PointNavigation(horizon=4))
+    testing.check_finite(tested)
+    testing.check_traces(tested)
+    testing.check_trained(tested)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_environment(name):
     testing.check_environment(ENVIRONMENTS[name]())
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_probe(probe):
+    testing.check_environment(probe())
 
 
 def test_host_environment():

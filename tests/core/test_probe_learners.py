@@ -1,5 +1,6 @@
-"""Three small learners that stretch the contract: a replay buffer in `inner`, a life that outlasts a meta-step, twins."""
+"""Small learners that stretch the contract: a replay buffer in `inner`, a life that outlasts a meta-step, twins."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import equinox as eqx
@@ -199,7 +200,7 @@ def test_lives_end_in_turn_and_their_ages_are_staggered(elders):
 
 def test_inner_task_and_episode_go_on_where_the_last_meta_step_left_them(elders):
     *_, seen = elders
-    for before, now in zip(seen, seen[1:], strict=False):
+    for before, now in pairwise(seen):
         old = ~now["fresh"]
         assert np.sum(old) == 4
         np.testing.assert_array_equal(now["first"][old], before["last"][old])
@@ -221,7 +222,9 @@ def test_persistent_lives_survive_a_checkpoint(elders, tmp_path):
     checkpoint.save(tmp_path / "12", states, 12)
     loaded = checkpoint.load(tmp_path / "12", states)
     on, resumed = train(learner, env, states, 3), train(learner, env, loaded, 3)
-    for x, y in zip(jax.tree.leaves((on.meta, on.lives.agent)), jax.tree.leaves((resumed.meta, resumed.lives.agent)), strict=True):
+    for x, y in zip(
+        jax.tree.leaves((on.meta, on.lives.agent)), jax.tree.leaves((resumed.meta, resumed.lives.agent)), strict=True
+    ):
         np.testing.assert_array_equal(x, y)
 
 
@@ -229,7 +232,7 @@ def test_persistent_lives_survive_a_checkpoint(elders, tmp_path):
 
 
 class Twins(Learner):
-    """Evolution strategies (Salimans et al., 2017, arXiv:1703.03864): theta + sigma * noise against theta - sigma * noise."""
+    """Evolution strategies (Salimans et al., 2017, arXiv:1703.03864) with antithetic noise."""
 
     tasks: int = 64
     sigma: float = 0.1

@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -74,7 +75,7 @@ class OnHost(HostEnvironment):
 
     def describe(self, task: Task) -> Float[Array, " F"]:
         """The same features."""
-        return self.env.describe(task)
+        return self.env.describe(jax.tree.map(jnp.asarray, task))
 
     def simulator(self, task: Task) -> CompiledSimulator:
         """A new copy of `task`."""

@@ -51,16 +51,14 @@ class MAML(Learner):
         learning_rate: Step size of the outer loop, falling linearly to zero over the training.
         discount: Discount of rewards.
         gae_lambda: Lambda of generalised advantage estimation.
-        standardised: Divide the inner loop's advantages by their standard deviation (the outer loop's always are).
         clip: Clipping range of the outer PPO loss.
+        standardised: Divide the inner loop's advantages by their standard deviation (the outer loop's always are).
         log_std: First log standard deviation of actions, relative to half the width of a bounded action space.
         max_gradient: Global norm that outer gradients are clipped to.
         network: Another policy network in place of the two layers.
         inner_loss: Another inner loss in place of L.
 
-    Example:
-        >>> MAML(inner_lr=0.5, inner_steps=3).inner_steps
-        3
+    Example: `MAML(inner_lr=0.5, inner_steps=3)`
 
     References:
         Finn, Abbeel & Levine, 2017, arXiv:1703.03400; the curvature of the inner loss is that of
@@ -93,11 +91,7 @@ class MAML(Learner):
 
     objective = "phase_return"
     reset_each_phase = True
-
-    @property
-    def variant(self) -> tuple[bool, bool]:
-        """What tells MAML, FOMAML and Meta-SGD apart."""
-        return self.first_order, self.learn_step_sizes
+    variant = property(lambda self: (self.first_order, self.learn_step_sizes))  # MAML, FOMAML or Meta-SGD
 
     @property
     def inner(self) -> PolicyGradient:

@@ -40,9 +40,7 @@ class Reptile(Learner):
         log_std: First log standard deviation of actions, relative to half the width of a bounded action space.
         network: Another policy network in place of the two layers.
 
-    Example:
-        >>> Reptile(inner_steps=3).inner_steps
-        3
+    Example: `Reptile(inner_steps=3)`
 
     References:
         Nichol, Achiam & Schulman, 2018, arXiv:1803.02999 (batched form).

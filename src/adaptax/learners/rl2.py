@@ -46,12 +46,12 @@ class Batch(NamedTuple):
 class RL2(Learner):
     r"""Fast reinforcement learning via slow reinforcement learning: a memory that learns to learn.
 
-    One GRU acts through the whole life. It reads observation, last action, last reward and whether an episode begins,
-    and its hidden state is kept across episodes, so that what looks like inference is all the adaptation there is:
+    A GRU reads observation, last action, last reward and whether an episode begins; its hidden state lasts the whole
+    life and is all the adaptation there is:
     $h_t = \mathrm{GRU}(h_{t-1}, [s_t, a_{t-1}, r_{t-1}, first_t])$, $a_t \sim \pi_\theta(\cdot \mid h_t)$.
     The outer loop is PPO on the return of the whole life, whose advantages run on across episodes:
     $\max_\theta E\, \min(\rho_t A_t, \mathrm{clip}(\rho_t, 1 \pm \epsilon) A_t)$ with $\epsilon$ = `clip`.
-    The life's end ends the return. On unseen tasks it acts greedily: what it explores it has learned to explore.
+    The life's end ends the return. On unseen tasks it acts greedily: to explore is part of what it has learned.
 
     Attributes:
         hidden: Units of the GRU.
@@ -71,9 +71,7 @@ class RL2(Learner):
         sample: Draw actions on unseen tasks too, instead of taking the likeliest.
         network: Another memory in place of the GRU.
 
-    Example:
-        >>> RL2(hidden=32).hidden
-        32
+    Example: `RL2(hidden=32, episodes=4)`
 
     References:
         Duan et al., 2016, arXiv:1611.02779 (bandits: table 1); Wang et al., 2016, arXiv:1611.05763.
@@ -98,10 +96,7 @@ class RL2(Learner):
     sample: bool = False
     network: Recurrent | None = None
 
-    @property
-    def explores_by_noise(self) -> bool:  # type: ignore[override]
-        """Whether actions are drawn on unseen tasks."""
-        return self.sample
+    explores_by_noise = property(lambda self: self.sample)  # type: ignore[assignment]
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """One phase that holds all episodes."""
@@ -115,12 +110,10 @@ class RL2(Learner):
     def init(self, key: PRNGKey) -> Meta:
         """Fresh parameters."""
         key_memory, key_policy, key_value = jax.random.split(key, 3)
-        memory = self.memory.init(key_memory)
-        width = self._width(memory)
         params = {
-            "memory": memory,
-            "policy": linear_init(key_policy, width, self.bound.action.size, 0.01),
-            "value": linear_init(key_value, width, 1, 1.0),
+            "memory": self.memory.init(key_memory),
+            "policy": linear_init(key_policy, self.memory.outputs, self.bound.action.size, 0.01),
+            "value": linear_init(key_value, self.memory.outputs, 1, 1.0),
             "log_std": initial_log_std(self.bound.action),
         }
         return Meta(params, self._optimiser().init(params), jnp.zeros((), jnp.int32))
@@ -169,10 +162,6 @@ class RL2(Learner):
         wrong = lives % self.minibatches != 0
         return [f"minibatches is {self.minibatches}; it must divide tasks x copies = {lives}"] if wrong else []
 
-    def _width(self, memory: PyTree) -> int:
-        inputs = jnp.zeros(self.bound.observation.size + self.bound.action.size + 2)
-        return jax.eval_shape(lambda p: self.memory.step(p, self.memory.begin(p), inputs)[1], memory).shape[0]
-
     def _inputs(self, step: Step) -> Float[Array, " D"]:
         observation = self.bound.observation.encode(step.observation)
         action = self.bound.action.encode(step.previous_action)
@@ -202,8 +191,9 @@ class RL2(Learner):
         return loss, {"entropy": jnp.mean(entropy), "value_error": error}
 
     def _optimiser(self) -> optax.GradientTransformation:
-        updates = self.bound.meta_steps * self.epochs * self.minibatches
-        return clipped_adam(self.learning_rate, self.max_gradient, updates)
+        return clipped_adam(
+            self.learning_rate, self.max_gradient, self.bound.meta_steps * self.epochs * self.minibatches
+        )
 
 
 def _sequences(x: Shaped[Array, "B K T E *rest"]) -> Shaped[Array, "N L *rest"]:

@@ -18,25 +18,28 @@ class Recurrent(NamedTuple):
         begin: parameters -> state before the first input.
         step: (parameters, state, input) -> (state, output).
         unroll: (parameters, inputs `[T, ...]`) -> outputs `[T, ...]`, from `begin` on.
+        outputs: Number of features that a step puts out.
     """
 
     init: Callable[[Array], Params]
     begin: Callable[[Params], Params]
     step: Callable[[Params, Params, Array], tuple[Params, Array]]
     unroll: Callable[[Params, Array], Array]
+    outputs: int
 
 
 def by_steps(
     init: Callable[[Array], Params],
     begin: Callable[[Params], Params],
     step: Callable[[Params, Params, Array], tuple[Params, Array]],
+    outputs: int,
 ) -> Recurrent:
     """A sequence model from its step alone; the unrolled pass scans it."""
 
     def unroll(params: Params, inputs: Array) -> Array:
         return jax.lax.scan(lambda state, x: step(params, state, x), begin(params), inputs)[1]
 
-    return Recurrent(init, begin, step, unroll)
+    return Recurrent(init, begin, step, unroll, outputs)
 
 
 def gru(inputs: int, hidden: int) -> Recurrent:
@@ -79,4 +82,4 @@ def gru(inputs: int, hidden: int) -> Recurrent:
 
         return jax.lax.scan(next_state, begin(params), jax.vmap(linear, (None, 0))(params["input"], xs))[1]
 
-    return Recurrent(init, begin, step, unroll)
+    return Recurrent(init, begin, step, unroll, hidden)

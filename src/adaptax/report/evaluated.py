@@ -7,7 +7,7 @@ from adaptax.report.folder import Folder, Result, clean, number, numbers
 from adaptax.report.html import Markup, card, join, swatch, table, tag
 from adaptax.report.reproduce import evaluate_command
 from adaptax.report.svg import inline_svg
-from adaptax.report.words import bounds, listed, text
+from adaptax.report.words import bounds, listed, text, whole
 
 REFERENCES = {
     "optimal": "Bayes-optimal, exact, the mean over all tasks",
@@ -147,7 +147,7 @@ def uneven(data: dict[str, Any]) -> bool:
 def _measured(data: list[dict[str, Any]]) -> str:
     """How the evaluations of a group were made, in words; what they share is said once."""
     each = lambda name: list(dict.fromkeys(clean(d.get(name)) for d in data))
-    tasks = " or ".join(f"{count:,.0f}" for count in dict.fromkeys(number(d.get("tasks")) for d in data))
+    tasks = " or ".join(dict.fromkeys(whole(d.get("tasks")) for d in data))
     seeds = " or ".join(each("seeds"))
     return f"{tasks} tasks, {seeds} {'seed' if seeds == '1' else 'seeds'}, checkpoint {' or '.join(each('checkpoint'))}"
 

@@ -109,7 +109,9 @@ def beside_references(
     colours: Sequence[int] | None = None,
 ) -> Figure:
     """Return of the whole life beside the references, best on top; the exact optimum as a line."""
-    rows = [(name, value, None, MUTED, "o") for name, value in reference_rows(results, labels)]
+    rows: list[tuple[str, float, Any, str, str]] = [
+        (name, value, None, MUTED, "o") for name, value in reference_rows(results, labels)
+    ]
     for curve in _curves(results, "total_return", lambda data, n: np.zeros(n), labels, colours):
         rows.append((curve.label, curve.y[0], (curve.low[0], curve.high[0]), curve.colour, curve.marker))
     rows = sorted((row for row in rows if math.isfinite(row[1])), key=lambda row: row[1])
@@ -226,8 +228,9 @@ def _draw(axes: Axes, curves: list[Curve], legend: bool, markers: bool = True) -
             curve.x[:sure], curve.low[:sure], curve.high[:sure], color=curve.colour, alpha=0.16, linewidth=0
         )
         axes.plot(curve.x[:sure], curve.y[:sure], color=curve.colour, marker=marker, label=curve.label)
-        rest = slice(max(sure - 1, 0), None) if sure < len(curve.x) else slice(0, 0)
-        axes.plot(curve.x[rest], curve.y[rest], color=curve.colour, linewidth=1.2, linestyle=":")
+        if sure < len(curve.x):
+            rest = slice(max(sure - 1, 0), None)
+            axes.plot(curve.x[rest], curve.y[rest], color=curve.colour, linewidth=1.2, linestyle=":")
     if legend and len(curves) > 1:
         _legend(axes)
 

@@ -4,7 +4,7 @@ from adaptax.report import figures
 from adaptax.report.folder import Folder, clean, metric_names, number
 from adaptax.report.html import Markup, card, tag
 from adaptax.report.svg import inline_svg
-from adaptax.report.words import duration, text
+from adaptax.report.words import duration, text, whole
 
 
 def trainings(folders: list[Folder]) -> Markup:
@@ -73,4 +73,4 @@ def _figure(found: list[figures.Logged], name: str, title: str, words: str) -> M
 
 def _training_words(folder: Folder) -> str:
     line = folder.lines[-1] if folder.lines else {}
-    return f"{number(line.get('env_steps')):,.0f} environment steps in {duration(number(line.get('seconds')))}."
+    return f"{whole(line.get('env_steps'))} environment steps in {duration(number(line.get('seconds')))}."

@@ -18,6 +18,12 @@ def bounds(data: dict[str, Any], name: str) -> str:
     return f"{text(low)} to {text(high)}" if low == low and high == high else ""
 
 
+def whole(value: Any) -> str:
+    """A count for a reader."""
+    x = number(value)
+    return "\N{EN DASH}" if x != x else f"{x:,.0f}"
+
+
 def plural(count: int, word: str) -> str:
     """One seed, two seeds."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
@@ -26,11 +32,10 @@ def plural(count: int, word: str) -> str:
 def duration(seconds: float) -> str:
     """A time, as exact as it matters."""
     if seconds != seconds:
-        return "unknown time"
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 7200 else f"{whole / 3600:.1f} h"
+        return "an unknown time"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def listed(names: Iterable[str]) -> str:

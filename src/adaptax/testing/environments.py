@@ -12,7 +12,7 @@ from jaxtyping import Array
 from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment
 from adaptax.core.host import host_draw
 from adaptax.core.lifetime import where
-from adaptax.core.types import PRNGKey, Task
+from adaptax.core.types import PRNGKey, PRNGKeys, PyTree, Task
 from adaptax.ops.spaces import Discrete, Space
 from adaptax.testing.compare import arrays, require, require_finite, require_same
 
@@ -58,7 +58,7 @@ def check_tasks(env: AbstractEnvironment) -> None:
             require(train != rows, f"'train' and '{split}' draw the very same tasks from the same keys")
 
 
-def _draw(env: AbstractEnvironment, split: str, keys: PRNGKey) -> Task:
+def _draw(env: AbstractEnvironment, split: str, keys: PRNGKeys) -> Task:
     if isinstance(env, HostEnvironment):
         return host_draw(env, split, keys)
     return jax.vmap(env.tasks.sampler(split))(keys)
@@ -128,7 +128,7 @@ def check_purity(env: Environment) -> None:
 
 
 @eqx.filter_jit
-def _rollouts(env: Environment, tasks: Task, keys: PRNGKey) -> tuple[Array, Array, Array, Array]:
+def _rollouts(env: Environment, tasks: Task, keys: PRNGKeys) -> tuple[Array, Array, Array, Array]:
     return jax.vmap(partial(_rollout, env))(tasks, keys)
 
 
@@ -136,7 +136,7 @@ def _rollout(env: Environment, task: Task, key: PRNGKey) -> tuple[Array, Array, 
     """Random actions for one step longer than the longest episode: observations, rewards, ends, scores."""
     key_reset, key_steps = jax.random.split(key)
 
-    def act_and_step(now: tuple, key: PRNGKey) -> tuple[tuple, tuple]:
+    def act_and_step(now: PyTree, key: PRNGKey) -> tuple[PyTree, tuple]:
         key_act, key_step, key_reset = jax.random.split(key, 3)
         action = _random_action(env.action_space, key_act)
         state, successor, reward, terminated, truncated = env.step(task, now, action, key_step)

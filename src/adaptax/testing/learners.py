@@ -22,7 +22,7 @@ from adaptax.core.host import host_lifetimes
 from adaptax.core.learner import Learner, traced
 from adaptax.core.lifetime import Life, born, live_phase, recorded, replay
 from adaptax.core.trainer import TrainState, draw, init_states, run_chunk
-from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Task
+from adaptax.core.types import Lifetime, Metrics, PRNGKey, PRNGKeys, PyTree, Task
 from adaptax.ops.spaces import Space
 from adaptax.testing.compare import arrays, require, require_finite, require_same
 
@@ -234,7 +234,7 @@ class Witness(NamedTuple):
     """Lives with their inner states: as they acted, and as `replay` derives them again."""
 
     tasks: Task
-    keys: PRNGKey
+    keys: PRNGKeys
     lifetimes: Lifetime
     acted: PyTree  # [B, K, ...]
     replayed: PyTree  # [B, K, ...]

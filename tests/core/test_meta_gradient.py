@@ -1,0 +1,181 @@
+"""The meta-gradient of `replay` against finite differences and against closed forms, in float64."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax.core.learner import Learner
+from adaptax.core.lifetime import advance, born, replay
+from adaptax.core.types import Schedule
+from adaptax.envs.grid import GridNavigation
+from adaptax.envs.point import PointNavigation
+from adaptax.inner.gradient import sgd_step
+from adaptax.learners.maml import MAML
+from adaptax.testing.toys import Target
+
+pytestmark = pytest.mark.usefixtures("quick_compilation", "x64")
+
+ENVIRONMENTS = {"continuous": PointNavigation(horizon=4), "discrete": GridNavigation(size=3, horizon=4)}
+TINY = {"tasks": 1, "copies": 2, "hidden": 3, "inner_lr": 0.3}
+
+
+def lived(learner, env):
+    """A bound learner, its outer state, and one life under it."""
+    learner = learner.bind(env.spec())
+    meta = learner.init(jax.random.key(0))
+    task = env.tasks.train(jax.random.key(1))
+    live = eqx.filter_jit(
+        lambda meta, key: advance(
+            learner, env, meta, born(learner, env, meta, task, key, learner.schedule().copies), learner.schedule()
+        )[1]
+    )
+    return learner, meta, live(meta, jax.random.key(2))
+
+
+def outer_loss(learner, meta, life):
+    """Loss of the last phase of a fixed life, as a function of the parameters."""
+    weights = [0.0] * (life.data.reward.shape[0] - 1) + [1.0]
+    surrogate = learner.inner.surrogate
+    return lambda params: replay(learner, meta._replace(params=params), life, surrogate, weights)[0]
+
+
+def gradient_of(learner, meta, life):
+    return jax.jit(jax.grad(outer_loss(learner, meta, life)))(meta.params)
+
+
+def vector(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+@pytest.mark.parametrize(("steps", "learned"), [(1, False), (2, True)], ids=["one-step", "two-steps-learned-rates"])
+def test_equals_finite_differences(env, steps, learned):
+    learner, meta, life = lived(MAML(**TINY, inner_steps=steps, learn_step_sizes=learned), ENVIRONMENTS[env])
+    assert life.data.reward.dtype == jnp.float64
+    loss = jax.jit(outer_loss(learner, meta, life))
+    leaves, structure = jax.tree.flatten(meta.params)
+    found = [np.asarray(leaf) for leaf in jax.tree.leaves(gradient_of(learner, meta, life))]
+    width, rng, checked = 1e-5, np.random.default_rng(0), 0
+    for number, leaf in enumerate(leaves):
+        for index in rng.permutation(leaf.size)[:3]:
+            here = np.unravel_index(index, leaf.shape)
+            ends = [leaf.at[here].add(sign * width) for sign in (1.0, -1.0)]
+            high, low = (
+                loss(jax.tree.unflatten(structure, [*leaves[:number], x, *leaves[number + 1 :]])) for x in ends
+            )
+            np.testing.assert_allclose(found[number][here], (high - low) / (2 * width), rtol=1e-5, atol=1e-8)
+            checked += 1
+    assert checked >= 15 and np.linalg.norm(vector(found)) > 1e-3
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_first_order_is_the_gradient_at_the_adapted_parameters(env):
+    whole = lived(MAML(**TINY), ENVIRONMENTS[env])
+    first = (MAML(**TINY, first_order=True).bind(whole[0].bound), *whole[1:])
+    learner, meta, life = whole
+    phases = [jax.tree.map(lambda x: x[k], life.data) for k in range(2)]  # noqa: B023
+    adapted = learner.adapt(meta, meta.params["policy"], phases[0], jax.random.key(0))
+    without_hessian = jax.jit(jax.grad(learner.inner.surrogate))(adapted, phases[1])
+    second_order, first_order = vector(gradient_of(*whole)), vector(gradient_of(*first))
+    np.testing.assert_allclose(first_order, vector(without_hessian), rtol=1e-9, atol=1e-14)
+    assert np.linalg.norm(second_order - first_order) > 0.05 * np.linalg.norm(first_order)
+
+
+def test_the_second_order_gradient_is_the_first_order_one_through_one_minus_alpha_hessian():
+    learner, meta, life = lived(MAML(**TINY), ENVIRONMENTS["continuous"])
+    phases = [jax.tree.map(lambda x: x[k], life.data) for k in range(2)]  # noqa: B023
+    theta, unravel = jax.flatten_util.ravel_pytree(meta.params["policy"])
+    loss = lambda phi, data: learner.inner.surrogate(unravel(phi), data)
+    hessian = jax.jit(jax.hessian(loss))(theta, phases[0])
+    adapted = theta - 0.3 * jax.grad(loss)(theta, phases[0])
+    expected = (jnp.eye(theta.size) - 0.3 * hessian) @ jax.grad(loss)(adapted, phases[1])
+    found = jax.flatten_util.ravel_pytree(gradient_of(learner, meta, life)["policy"])[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_without_an_inner_step_it_is_the_plain_policy_gradient(env):
+    learner, meta, life = lived(MAML(**TINY | {"inner_lr": 0.0}), ENVIRONMENTS[env])
+    last = jax.tree.map(lambda x: x[-1], life.data)
+    log_prob = lambda phi: learner.inner.log_prob(phi, last)
+    plain = jax.grad(lambda phi: -jnp.mean(log_prob(phi) * learner.inner.advantages(last)))
+    found = vector(gradient_of(learner, meta, life))
+    np.testing.assert_allclose(found, vector(jax.jit(plain)(meta.params["policy"])), rtol=1e-9, atol=1e-14)
+
+
+# A quadratic, where everything is known
+
+CURVATURE = np.array([[2.0, 0.3], [0.3, 1.0]])
+RATE = 0.1
+
+
+class Meta(NamedTuple):
+    params: jax.Array
+
+
+class Quadratic(Learner):
+    r"""Acts with its parameters and adapts by SGD on $\frac12 (\phi - g)^T A (\phi - g)$, where g is in the data."""
+
+    tasks: int = 1
+    first_order: bool = False
+
+    privileged = "always"
+
+    def schedule(self, episodes=None):
+        return Schedule(4, 1, 1)
+
+    def init(self, key):
+        return Meta(jnp.array([1.0, -1.0]))
+
+    def begin(self, meta, key, descriptor):
+        return meta.params, descriptor
+
+    def act(self, meta, inner, carry, step, key, explore):
+        return inner, carry, carry  # the target is recorded
+
+    def loss(self, phi, data):
+        gap = phi - data.extras[0, 0]
+        return 0.5 * gap @ jnp.asarray(CURVATURE) @ gap
+
+    def adapt(self, meta, inner, data, key):
+        return sgd_step(self.loss, inner, data, RATE, self.first_order)
+
+    def update(self, meta, lifetimes, key):
+        return meta, {}
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("weights", [(0, 1, 0, 0), (0, 0, 0, 1), (0, 1, 1, 1)])
+def test_closed_form_on_a_quadratic(first_order, weights):
+    learner, meta, life = lived(Quadratic(first_order=first_order), Target())
+    target = np.asarray(life.data.extras[0, 0, 0])
+
+    def total(params):
+        judged = replay(learner, Meta(params), life, learner.loss, weights)
+        return jnp.sum(judged * jnp.asarray(weights[-len(judged) :], float))
+
+    value, gradient = jax.jit(jax.value_and_grad(total))(meta.params)
+    # phi_k - g = M^k (theta - g) with M = 1 - alpha A, so the gradient of phase k is M^k A M^k (theta - g)
+    shrink, gap = np.eye(2) - RATE * CURVATURE, np.asarray(meta.params) - target
+    powers = [np.linalg.matrix_power(shrink, k) for k in range(4)]
+    slopes = [(np.eye(2) if first_order else power) @ CURVATURE @ power @ gap for power in powers]
+    losses = [0.5 * gap @ power @ CURVATURE @ power @ gap for power in powers]
+    np.testing.assert_allclose(gradient, np.asarray(weights) @ np.array(slopes), rtol=1e-12)
+    np.testing.assert_allclose(value, np.asarray(weights) @ np.array(losses), rtol=1e-12)
+    # and what acted was what is replayed
+    np.testing.assert_allclose(life.data.action[:, 0, 0], [target + power @ gap for power in powers], rtol=1e-12)
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_recomputing_in_the_backward_pass_changes_nothing(remat):
+    learner, meta, life = lived(Quadratic(), Target())
+    total = lambda params: replay(learner, Meta(params), life, learner.loss, (0, 0, 0, 1), remat)[0]
+    gradient = jax.jit(jax.grad(total))(meta.params)
+    power = np.linalg.matrix_power(np.eye(2) - RATE * CURVATURE, 3)
+    gap = np.asarray(meta.params) - np.asarray(life.data.extras[0, 0, 0])
+    np.testing.assert_allclose(gradient, power @ CURVATURE @ power @ gap, rtol=1e-12)
