@@ -1,6 +1,7 @@
 """Writes a page for each registered learner and environment, from docstrings, fields, presets and benchmark results.
 
     python docs/generate.py            # writes docs/learners/*.md and docs/environments/*.md
+    python docs/generate.py RUN        # draws docs/images/adaptation.svg from the evaluation in a run folder
 
 A test compares the pages with what this script would write.
 """
@@ -173,5 +174,18 @@ def write(folder: Path) -> list[str]:
     return changed
 
 
+def draw(run: Path, path: Path) -> None:
+    """Draws the picture of the README: the run's test on its own tasks."""
+    from adaptax.report.evaluated import main_result
+    from adaptax.report.figures import overview
+    from adaptax.report.folder import read_folders
+    from adaptax.report.svg import standalone_svg
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(standalone_svg(overview([main_result(*read_folders([run]))])), encoding="utf-8")
+
+
 if __name__ == "__main__":
+    for run in sys.argv[1:]:
+        draw(Path(run), ROOT / "docs" / "images" / "adaptation.svg")
     print("\n".join(write(ROOT / "docs")) or "all pages are up to date", file=sys.stderr)

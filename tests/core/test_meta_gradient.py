@@ -83,7 +83,7 @@ def test_first_order_is_the_gradient_at_the_adapted_parameters(env):
     without_hessian = jax.jit(jax.grad(learner.inner.surrogate))(adapted, phases[1])
     second_order, first_order = vector(gradient_of(*whole)), vector(gradient_of(*first))
     np.testing.assert_allclose(first_order, vector(without_hessian), rtol=1e-9, atol=1e-14)
-    assert np.linalg.norm(second_order - first_order) > 0.05 * np.linalg.norm(first_order)
+    assert np.linalg.norm(second_order - first_order) > 0.01 * np.linalg.norm(first_order)
 
 
 def test_the_second_order_gradient_is_the_first_order_one_through_one_minus_alpha_hessian():
@@ -150,14 +150,14 @@ class Quadratic(Learner):
 
 
 @pytest.mark.parametrize("first_order", [False, True])
-@pytest.mark.parametrize("weights", [(0, 1, 0, 0), (0, 0, 0, 1), (0, 1, 1, 1)])
+@pytest.mark.parametrize("weights", [(0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0), (0.0, 1.0, 1.0, 1.0)])
 def test_closed_form_on_a_quadratic(first_order, weights):
     learner, meta, life = lived(Quadratic(first_order=first_order), Target())
     target = np.asarray(life.data.extras[0, 0, 0])
 
     def total(params):
         judged = replay(learner, Meta(params), life, learner.loss, weights)
-        return jnp.sum(judged * jnp.asarray(weights[-len(judged) :], float))
+        return jnp.sum(judged * jnp.asarray(weights[-len(judged) :]))
 
     value, gradient = jax.jit(jax.value_and_grad(total))(meta.params)
     # phi_k - g = M^k (theta - g) with M = 1 - alpha A, so the gradient of phase k is M^k A M^k (theta - g)
@@ -174,7 +174,7 @@ def test_closed_form_on_a_quadratic(first_order, weights):
 @pytest.mark.parametrize("remat", [False, True])
 def test_recomputing_in_the_backward_pass_changes_nothing(remat):
     learner, meta, life = lived(Quadratic(), Target())
-    total = lambda params: replay(learner, Meta(params), life, learner.loss, (0, 0, 0, 1), remat)[0]
+    total = lambda params: replay(learner, Meta(params), life, learner.loss, (0.0, 0.0, 0.0, 1.0), remat)[0]
     gradient = jax.jit(jax.grad(total))(meta.params)
     power = np.linalg.matrix_power(np.eye(2) - RATE * CURVATURE, 3)
     gap = np.asarray(meta.params) - np.asarray(life.data.extras[0, 0, 0])

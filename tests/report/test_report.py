@@ -4,6 +4,7 @@ import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from adaptax.cli import main
 from adaptax.errors import CheckpointError, ConfigError
 from adaptax.report import write_report
-from adaptax.report.figures import adaptation_curve, beside_references, logged, probe_curve, training_curve
+from adaptax.report.figures import adaptation_curve, beside_references, logged, overview, probe_curve, training_curve
+from adaptax.report.svg import standalone_svg
 
 RESULT = {
     "learner": "rl2", "environment": "bernoulli-bandit", "split": "test", "checkpoint": "best", "tasks": 50,
@@ -287,3 +289,12 @@ def test_training_curve_draws_seeds_and_their_mean():
     assert drawn[0] == [1.0, 2.0]
     assert drawn[1][0] == 3.0 and math.isnan(drawn[1][1])
     assert drawn[2] == [2.0, 2.0]
+
+
+def test_standalone_picture_is_well_formed_and_the_same_every_time():
+    text = standalone_svg(overview([RESULT]))
+    assert standalone_svg(overview([RESULT])) == text
+    root = ElementTree.fromstring(text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert {"episode", "optimal"} <= set(root.itertext())
+    assert "prefers-color-scheme:dark" in text

@@ -46,10 +46,9 @@ class Batch(NamedTuple):
 class RL2(Learner):
     r"""Fast reinforcement learning via slow reinforcement learning: a memory that learns to learn.
 
-    A GRU reads observation, last action, last reward and whether an episode begins; its hidden state lasts the whole
-    life and is all the adaptation there is:
+    A GRU reads observation, last action and reward, and whether an episode begins; its state lasts the whole life:
     $h_t = \mathrm{GRU}(h_{t-1}, [s_t, a_{t-1}, r_{t-1}, first_t])$, $a_t \sim \pi_\theta(\cdot \mid h_t)$.
-    The outer loop is PPO on the return of the whole life, whose advantages run on across episodes:
+    The outer loop is PPO on the return of the whole life, across episodes:
     $\max_\theta E\, \min(\rho_t A_t, \mathrm{clip}(\rho_t, 1 \pm \epsilon) A_t)$ with $\epsilon$ = `clip`.
     The life's end ends the return. On unseen tasks it acts greedily: to explore is part of what it has learned.
 
@@ -71,7 +70,7 @@ class RL2(Learner):
         sample: Draw actions on unseen tasks too, instead of taking the likeliest.
         network: Another memory in place of the GRU.
 
-    Example: `RL2(hidden=32, episodes=4)`
+    Example: `RL2(hidden=32, episodes=4)`.
 
     References:
         Duan et al., 2016, arXiv:1611.02779 (bandits: table 1); Wang et al., 2016, arXiv:1611.05763.
@@ -145,11 +144,10 @@ class RL2(Learner):
         target = advantage + data.extras.value
         inputs = jax.vmap(jax.vmap(self._inputs))(data.step)
         batch = Batch(inputs, data.action, data.extras.log_prob, standardise(advantage), target)
-        done = meta.updates.astype(float) / self.bound.meta_steps  # share of the training
-        weight = self.entropy + (self.entropy_end - self.entropy) * done
+        falling = (self.entropy_end - self.entropy) * meta.updates.astype(float) / self.bound.meta_steps
 
         def loss(params: PyTree, part: Batch) -> tuple[Array, Metrics]:
-            return self._loss(params, part, weight)
+            return self._loss(params, part, self.entropy + falling)
 
         state, metrics = minibatch_epochs(
             loss, self._optimiser(), meta[:2], batch, key, epochs=self.epochs, minibatches=self.minibatches

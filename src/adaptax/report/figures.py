@@ -143,6 +143,14 @@ def logged(lines: Sequence[dict[str, Any]], name: str, label: str | None = None,
     return Logged(clean(name if label is None else label).lstrip("_"), *metric(list(lines), name), colour)
 
 
+def overview(results: Results, labels: Sequence[str] | None = None) -> Figure:
+    """The adaptation curve, and the whole life beside its references; arguments as in `adaptation_curve`."""
+    with matplotlib.rc_context(RC):
+        left, right = Figure(figsize=(8.6, 3.1), layout="constrained").subplots(1, 2)
+    adaptation_curve(results, labels, axes=left)
+    return beside_references(results, labels, axes=right)
+
+
 def training_curve(series: Sequence[Logged], what: str = "", *, axes: Axes | None = None) -> Figure:
     """Metrics over meta-steps: a thin line for each seed, a thick one for their mean.
 

@@ -30,6 +30,7 @@ RC: Any = {
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.labelcolor": MUTED,
+    "axes.labelpad": 7,
     "axes.labelsize": 9,
     "axes.linewidth": 0.8,
     "axes.spines.right": False,
@@ -60,6 +61,5 @@ RC: Any = {
 _ROOT = "".join(f"--{name}:{light};" for name, (light, _) in THEME.items())
 _DARK = "".join(f"--{name}:{dark};" for name, (_, dark) in THEME.items())
 
-CSS = f":root{{color-scheme:light dark;{_ROOT}}}\n@media(prefers-color-scheme:dark){{:root{{{_DARK}}}}}\n" + files(
-    "adaptax.report"
-).joinpath("page.css").read_text(encoding="utf-8")
+VARIABLES = f":root{{color-scheme:light dark;{_ROOT}}}\n@media(prefers-color-scheme:dark){{:root{{{_DARK}}}}}\n"
+CSS = VARIABLES + files("adaptax.report").joinpath("page.css").read_text(encoding="utf-8")

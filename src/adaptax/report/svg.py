@@ -9,9 +9,18 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from adaptax.report.html import Markup
-from adaptax.report.style import RC, THEME
+from adaptax.report.style import RC, THEME, VARIABLES
 
 _VARIABLES = {light: name for name, (light, _) in THEME.items() if name not in ("paper", "ground", "good", "warn")}
+
+
+def standalone_svg(figure: Figure) -> str:
+    """The figure as a file of its own, the same bytes every time; it follows the reader's light or dark mode."""
+    drawn = inline_svg(figure, "figure", "").replace(' role="img" aria-label=""', "", 1)
+    root = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    ground = '<rect width="100%" height="100%" rx="4" style="fill: var(--paper)"/>'  # readable on any page
+    behind = f"<style>{VARIABLES}</style></defs>\n{ground}"
+    return f"{drawn.replace('<svg', root, 1).replace('</defs>', behind, 1)}\n"
 
 
 def inline_svg(figure: Figure, name: str, alternative: str) -> Markup:

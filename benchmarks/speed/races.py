@@ -1,0 +1,104 @@
+"""What is measured against something else: the bound, code written by hand, other libraries."""
+
+import statistics
+from typing import Any
+
+from speed import ours
+from speed.bound import bare_passes
+from speed.by_hand import maml, rl2, runner
+from speed.timing import Result, take_turns, timed
+from speed.worker import Worker
+
+LAYOUTS = [(1024, 1), (1024, 2), (1024, 4), (1024, 8), (1024, 16), (512, 4), (2048, 8)]  # tasks, minibatches
+LIVES = 4096  # of a timed call: four meta-steps of 1024 tasks
+
+
+def bound(rounds: int, **_: object) -> Result:
+    """RL2's training against its own bare network passes, in several minibatch layouts."""
+    bare, train = {}, {}
+    for tasks, minibatches in LAYOUTS:
+        learner, env = ours.rl2(tasks=tasks, minibatches=minibatches)
+        bare[tasks, minibatches] = bare_passes(learner, LIVES // tasks)
+        train[tasks, minibatches] = ours.chunk_runner(learner, env, LIVES // tasks)
+    steps = LIVES * ours.rl2()[0].schedule().steps
+    times = {layout: [] for layout in LAYOUTS}
+    for turn in range(rounds + 1):  # the first turn compiles
+        for layout in LAYOUTS:
+            pair = timed(train[layout]), timed(bare[layout])
+            times[layout] += [pair] if turn else []
+    rows = [_bound_row(layout, pairs, steps) for layout, pairs in times.items()]
+    default = ours.rl2()[0]
+    used = next(row for row in rows if (row["tasks"], row["minibatches"]) == (default.tasks, default.minibatches))
+    best = max(rows, key=lambda row: row["bare_steps_per_s"])
+    bars = {"bar": "used.ratio >= 0.8, and used within 10 % of the best layout's bare speed"}
+    fine = used["ratio"] >= 0.8 and used["bare_steps_per_s"] >= 0.9 * best["bare_steps_per_s"]
+    return {"layouts": rows, "used": used, "best_bare": best, **bars, "pass": fine}
+
+
+def _bound_row(layout: tuple[int, int], pairs: list[tuple[float, float]], steps: int) -> Result:
+    trained, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
+    ratio = statistics.median(b / t for t, b in pairs)
+    speeds = {"train_steps_per_s": steps / trained, "bare_steps_per_s": steps / bare, "ratio": ratio}
+    return {"tasks": layout[0], "minibatches": layout[1]} | speeds
+
+
+def contract(rounds: int, **_: object) -> Result:
+    """The library against the same mathematics written by hand in JAX; both train on, and end at like returns."""
+    default, env = ours.rl2()
+    rows = {
+        "rl2": _overhead(default, env, rl2(default.tasks, default.minibatches), 10, "train_return", rounds),
+        "maml": _overhead(*ours.maml(), maml(), 3, "return_last_phase", rounds),
+    }
+    return rows | {"bar": "time_ratio <= 1.1", "pass": all(row["time_ratio"] <= 1.1 for row in rows.values())}
+
+
+def _overhead(learner: Any, env: Any, hand: Any, meta_steps: int, metric: str, rounds: int) -> Result:
+    mine, theirs = ours.chunk_runner(learner, env, meta_steps), runner(*hand, meta_steps)
+    by_hand, through, ratio = take_turns(lambda: timed(theirs), lambda: timed(mine), rounds)
+    steps = meta_steps * ours.env_steps(learner)
+    speeds = {"contract_steps_per_s": steps / through, "by_hand_steps_per_s": steps / by_hand, "time_ratio": ratio}
+    returns = {"contract": mine()[metric].item(), "by_hand": theirs()[metric].item()}
+    return speeds | {"meta_steps_trained": (rounds + 2) * meta_steps, metric: returns}
+
+
+def sb3(rounds: int, torch_python: str, **_: object) -> Result:
+    """RL2 against RecurrentPPO of sb3-contrib on the same bandit, at its best number of environments and threads."""
+    with Worker(torch_python, "sb3_recurrent_ppo.py") as worker:
+        sweep = []
+        for environments in (128, 512, 1024, 2048):
+            for threads in (1, 2):
+                setting = {"environments": environments, "threads": threads, "rollouts": max(1, 2048 // environments)}
+                worker.ask(**setting | {"rollouts": 1})
+                answers = [worker.ask(**setting) for _ in range(2)]
+                sweep.append(setting | {"steps_per_s": max(a["steps"] / a["seconds"] for a in answers)})
+        best = max(sweep, key=lambda row: row["steps_per_s"])
+        setting = {name: best[name] for name in ("environments", "threads", "rollouts")}
+        learner, env = ours.rl2()
+        mine = ours.chunk_runner(learner, env, 10)
+        their_steps = worker.ask(**setting)["steps"]
+        seconds = take_turns(lambda: timed(mine), lambda: worker.ask(**setting)["seconds"], rounds)
+        versions = worker.ask(**setting)["versions"]
+    steps = 10 * ours.env_steps(learner)
+    ratio = seconds[2] * steps / their_steps
+    speeds = {"ours_steps_per_s": steps / seconds[0], "theirs_steps_per_s": their_steps / seconds[1], "ratio": ratio}
+    bars = {"bar": "ratio >= 6", "pass": ratio >= 6}
+    return {**speeds, "their_best": best, "their_sweep": sweep, "their_versions": versions, **bars}
+
+
+def torch_maml(rounds: int, torch_python: str, **_: object) -> Result:
+    """MAML against PyTorch with `torch.func`, vectorised by hand, at its best number of threads."""
+    learner, env = ours.maml()
+    mine = ours.chunk_runner(learner, env, 3)
+    steps = 3 * ours.env_steps(learner)
+    with Worker(torch_python, "torch_maml.py") as worker:
+        worker.ask(threads=1, meta_steps=1)
+        sweep = {n: min(worker.ask(threads=n, meta_steps=3)["seconds"] for _ in range(2)) for n in (1, 2)}
+        threads = min(sweep, key=sweep.__getitem__)
+        ask = lambda: worker.ask(threads=threads, meta_steps=3)
+        seconds = take_turns(lambda: timed(mine), lambda: ask()["seconds"], rounds)
+        last = ask()
+    speeds = {"ours_steps_per_s": steps / seconds[0], "theirs_steps_per_s": steps / seconds[1], "ratio": seconds[2]}
+    returns = {"ours": mine()["return_last_phase"].item(), "theirs": last["returns"][1]}
+    details = {"their_threads": threads, "their_sweep_steps_per_s": {n: steps / s for n, s in sweep.items()}}
+    bars = {"bar": "ratio >= 1.2", "pass": seconds[2] >= 1.2}
+    return {**speeds, **details, "return_last_phase": returns, "their_versions": last["versions"], **bars}
