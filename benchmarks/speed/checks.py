@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +41,7 @@ def count_traces(learner: Learner) -> tuple[int, int]:
     for steps in (1, 2, 3, 1):
         states, _ = run_chunk((learners, env, None), states, jnp.asarray(steps, jnp.int32))
         counts.append(tally.count - before)
-        learners = jax.tree.map(lambda x: x * 0.9, learners)  # other float hyper-parameters: still no new trace
+        learners = jax.tree.map(lambda x: x * 0.9 if eqx.is_array(x) else x, learners)  # other float hyper-parameters: still no new trace
     return counts[0], counts[-1] - counts[0]
 
 

@@ -18,20 +18,20 @@ from adaptax.registry import make, make_learner
 from adaptax.runs import Now, Run, open_run, resume, train
 
 __all__ = [
+    "FOMAML",
+    "MAML",
+    "RL2",
     "Adaptation",
     "Agent",
     "Environment",
     "Evaluation",
-    "FOMAML",
     "HostEnvironment",
     "Learner",
-    "MAML",
     "MetaSGD",
     "MultiTask",
     "Now",
     "Oracle",
     "PureNet",
-    "RL2",
     "Random",
     "Recurrent",
     "Reptile",

@@ -96,7 +96,7 @@ def evaluate(options: cli.Evaluate, changes: dict[str, dict[str, Any]]) -> str:
         env=env,
         learner_fields=changes.get("learner"),
     )
-    path = save_evaluation(result, Path(options.run), options.seed)
+    path = save_evaluation(result, Path(options.run))
     if options.json:
         return cli.as_json(result.as_dict())
     score = "" if result.normalised is None else f"normalised {result.normalised:.3f} (1 is {result.normalised_by})\n"

@@ -1,5 +1,6 @@
 """What an evaluation says: curves with intervals, references beside them, and a normalised score."""
 
+import hashlib
 import io
 import json
 import math
@@ -22,7 +23,7 @@ from adaptax.measure import Samples, draw_tasks, measure, stack_seeds, ticks
 from adaptax.ops.statistics import bootstrap_iqm, bootstrap_mean, iqm, nanmean, paired_difference
 from adaptax.references import references
 from adaptax.registry import name_of
-from adaptax.runs import Run, elsewhere, open_run
+from adaptax.runs import Run, elsewhere, open_run, values_of
 
 
 class Evaluation(NamedTuple):
@@ -30,10 +31,14 @@ class Evaluation(NamedTuple):
 
     learner: str
     environment: str
+    environment_fields: dict[str, Any]
+    learner_fields: dict[str, Any]  # those that the test changed
     split: str
     checkpoint: str
     tasks: int
     seeds: int
+    task_seed: int
+    episodes: int  # longest episodes that fit into a life: what references were counted over
     steps: list[int]
     samples: Samples
     references: dict[str, float]
@@ -45,17 +50,22 @@ class Evaluation(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, ready for JSON; NaN becomes None."""
         fields = Samples._fields
-        means = {name: nanmean(getattr(self.samples, name)) for name in fields}
-        intervals = {name: bootstrap_mean(getattr(self.samples, name)) for name in fields}
+        samples = self.samples._replace(return_at_step=_half_there(self.samples.return_at_step))
+        means = {name: nanmean(getattr(samples, name)) for name in fields}
+        intervals = {name: bootstrap_mean(getattr(samples, name)) for name in fields}
         low, high = bootstrap_iqm(self.samples.total_return)
         counted = (~np.isnan(self.samples.episode_return)).sum((0, 1))
         result = {
             "learner": self.learner,
             "environment": self.environment,
+            "environment_fields": self.environment_fields,
+            "learner_fields": self.learner_fields,
             "split": self.split,
             "checkpoint": self.checkpoint,
             "tasks": self.tasks,
             "seeds": self.seeds,
+            "task_seed": self.task_seed,
+            "episodes": self.episodes,
             **{name: means[name].tolist() for name in fields},
             "episode_count": counted.tolist(),
             "steps": self.steps,
@@ -126,6 +136,12 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def _half_there(curve: np.ndarray) -> np.ndarray:
+    """Leaves out the points that less than half of the lives have reached: those would be the short episodes alone."""
+    reached = (~np.isnan(curve)).mean((0, 1)) >= 0.5
+    return np.where(reached, curve, np.nan)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
@@ -179,14 +195,18 @@ def evaluate(
         optimum, normalised_by = float(nanmean(of_oracle.total_return)), "oracle"
         values["oracle"] = optimum
     earned = float(nanmean(samples.total_return))
-    room = None if optimum is None else optimum - values["random"]
+    room = None if optimum is None else optimum - values["random"]  # none at all where every life earns the same
     return Evaluation(
         learner=name_of(run.learner),
         environment=name_of(env),
+        environment_fields=values_of(env),
+        learner_fields=learner_fields or {},
         split=split,
         checkpoint=str(checkpoint),
         tasks=tasks,
         seeds=run.settings.width,
+        task_seed=seed,
+        episodes=schedule.phases * schedule.steps // env.episode_steps,
         steps=((ticks(schedule.phases * schedule.steps) + 1) * schedule.copies).tolist(),
         samples=samples,
         references=values,
@@ -217,9 +237,12 @@ def _references(
     return known.values | values | exact, known.optimal
 
 
-def save_evaluation(evaluation: Evaluation, folder: Path, seed: int) -> Path:
-    """Writes the result into the run folder; returns its path."""
-    path = folder / "eval" / f"{evaluation.environment}-{evaluation.split}-{evaluation.checkpoint}-{seed}.json"
+def save_evaluation(evaluation: Evaluation, folder: Path) -> Path:
+    """Writes the result into the run folder, under a name of what was asked; returns its path."""
+    data = evaluation.as_dict()
+    asked = {name: data[name] for name in ("environment_fields", "learner_fields", "tasks", "episodes", "task_seed")}
+    mark = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+    path = folder / "eval" / f"{evaluation.environment}-{evaluation.split}-{evaluation.checkpoint}-{mark}.json"
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, json.dumps(evaluation.as_dict(), indent=1))
+    write_atomically(path, json.dumps(data, indent=1))
     return path

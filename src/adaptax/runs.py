@@ -31,7 +31,7 @@ import numpy as np
 
 from adaptax import checkpoint as checkpoints
 from adaptax.config import fields_of, nearest, problems_of, replaced
-from adaptax.core.env import AbstractEnvironment
+from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import TrainState, chunks, init_states
 from adaptax.core.types import PyTree
@@ -303,6 +303,8 @@ def validate(run: Run, log: "RunLog") -> np.ndarray:
     schedule = run.learner.schedule()
     per_life = schedule.phases * schedule.steps * schedule.copies
     count = int(np.clip(VALIDATION_STEPS // per_life, 20, 1000))
+    if isinstance(run.env, HostEnvironment):  # slow simulators: a validation may cost as much as one meta-step
+        count = min(count, run.learner.tasks)
     tasks, keys = draw_tasks(run.env, "validation", count, VALIDATION_SEED)
     for index in range(run.settings.width):
         meta = jax.tree.map(lambda x: x[index], saved.states.meta)  # noqa: B023

@@ -176,7 +176,8 @@ class GymnasiumSimulator(Simulator):
         del seed
         observation, reward, terminated, truncated, _ = self.env.step(self._action(action))
         self.steps += 1
-        out_of_time = bool(truncated) or (self.steps >= self.limit and not terminated)
+        # Gymnasium's time limit also marks an episode that terminates in its last step; here it is one or the other
+        out_of_time = (bool(truncated) or self.steps >= self.limit) and not terminated
         return self._checked(observation), float(reward), bool(terminated), out_of_time
 
     def close(self) -> None:
@@ -209,7 +210,7 @@ class GymnasiumSimulator(Simulator):
 class GymnasiumEnvironment(HostEnvironment):
     """A family of Gymnasium environments; `from_gymnasium` makes it."""
 
-    make: Callable[[Task], "gymnasium.Env"]
+    make: Callable[[Task], Any]
     sample: Callable[[PRNGKey], Task]
     sample_ood: Callable[[PRNGKey], Task]
     features: Callable[[Task], Any] | None

@@ -13,16 +13,25 @@ from adaptax.ops.policy_gradient import standardise
 from adaptax.ops.returns import discounted_returns, gae
 
 
+class Adapting(NamedTuple):
+    """A policy on its way: the inner state of the MAML family."""
+
+    params: PyTree  # phi_k
+    steps: Array  # k, gradient steps made
+
+
 class PolicyGradient(NamedTuple):
-    r"""The inner rule $\phi' = \phi - \alpha \nabla_\phi L(\phi)$ on one phase of the policy's own experience.
+    r"""The inner rule $\phi_{k+1} = \phi_k - \alpha_k \nabla_\phi L(\phi_k)$ on what the policy lived.
 
     $L = -\mathrm{mean}_t\, \frac{\pi_\phi(a_t)}{\pi_{acted}(a_t)} A_t$: its gradient is the policy gradient, and
     differentiated twice it has the right curvature, sampling included (Rothfuss et al., 2018, arXiv:1810.06784).
-    $A_t$ comes from returns within the episode under a linear baseline fitted to the phase.
+    $A_t$ comes from returns within the episode under a linear baseline fitted to the phase, and
+    $\alpha_k = \alpha / (1 + k\,decay)$: the first step must go far, the later ones settle.
 
     Attributes:
         policy: $\pi$.
         discount: $\gamma$.
+        decay: How fast step sizes fall along a life; 0 keeps them.
         gae_lambda: $\lambda$ of generalised advantage estimation.
         standardised: Divide advantages by their standard deviation; without it, their size tells about the task too.
         loss: Another inner loss in place of L; maps (parameters, phase `[T, E, ...]`) to a number.
@@ -31,8 +40,13 @@ class PolicyGradient(NamedTuple):
     policy: Policy
     discount: Array | float
     gae_lambda: Array | float
+    decay: Array | float = 0.0
     standardised: bool = True
     loss: Loss | None = None
+
+    def begin(self, params: PyTree) -> Adapting:
+        """The inner state at birth."""
+        return Adapting(params, jnp.zeros((), jnp.int32))
 
     def act(self, phi: PyTree, step: Step, key: PRNGKey, explore: bool) -> tuple[Array, Float[Array, ""]]:
         """An action and its log-probability, which the surrogate needs recorded as `extras`."""
@@ -65,10 +79,13 @@ class PolicyGradient(NamedTuple):
         return -jnp.mean(jnp.exp(self.log_prob(phi, data) - data.extras) * self.advantages(data))
 
     def step(
-        self, phi: PyTree, data: Transition, step_size: PyTree | Array | float, first_order: bool = False
-    ) -> PyTree:
+        self, now: Adapting, data: Transition, step_size: PyTree | Array | float, first_order: bool = False
+    ) -> Adapting:
         """One adaptation step."""
-        return sgd_step(self.loss or self.surrogate, phi, data, step_size, first_order)
+        falling = 1.0 / (1.0 + self.decay * now.steps.astype(float))
+        sizes = jax.tree.map(lambda size: size * falling, step_size)
+        params = sgd_step(self.loss or self.surrogate, now.params, data, sizes, first_order)
+        return Adapting(params, now.steps + 1)
 
 
 def linear_baseline(

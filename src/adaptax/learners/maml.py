@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 from adaptax.core.learner import Learner
 from adaptax.core.lifetime import replay
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
-from adaptax.fields import Count, Fraction, Positive, Real
+from adaptax.fields import Count, Fraction, NonNegative, Positive, Real
 from adaptax.inner.gradient import Loss
-from adaptax.inner.policy_gradient import PolicyGradient
+from adaptax.inner.policy_gradient import Adapting, PolicyGradient
 from adaptax.nn.net import PureNet
 from adaptax.nn.policy import feed_forward
 from adaptax.ops.optimise import clipped_adam
@@ -29,12 +29,11 @@ class Meta(NamedTuple):
 class MAML(Learner):
     r"""Model-agnostic meta-learning: learn where to start, so that one step of policy gradient goes far.
 
-    In a new task the policy starts at $\theta$, acts for a phase in E copies, and takes a gradient step on what it
-    lived; then the next phase begins with new episodes:
-    $\phi_0 = \theta$, $\phi_{k+1} = \phi_k - \alpha \nabla_\phi L(\phi_k, D_k)$.
-    The outer loop moves $\theta$ (`policy`) along the gradient of the loss of later phases, through all steps:
-    $\theta \leftarrow \theta - \beta \nabla_\theta \sum_T \sum_k w_k L'(\phi_k(\theta), D_k)$,
-    with $\alpha$ = `inner_lr`, $\beta$ = `learning_rate` (Adam), $w$ = `outer_phases`.
+    In a new task the policy starts at $\theta$, acts for a phase in E copies, takes a gradient step on what it lived,
+    and begins the next phase: $\phi_0 = \theta$, $\phi_{k+1} = \phi_k - \alpha_k \nabla_\phi L(\phi_k, D_k)$.
+    The outer loop follows the gradient of the loss of later phases through all steps, with $\alpha$ = `inner_lr`,
+    $\beta$ = `learning_rate` (Adam) and $w$ = `outer_phases`:
+    $\theta \leftarrow \theta - \beta \nabla_\theta \sum_T \sum_k w_k L'(\phi_k(\theta), D_k)$.
 
     Attributes:
         tasks: Tasks in a meta-step.
@@ -42,6 +41,7 @@ class MAML(Learner):
         steps: Steps in a phase; None is one longest episode.
         inner_steps: Gradient steps before the last phase of a training life.
         inner_lr: Step size of the inner loop; where step sizes are learned, their first value.
+        inner_decay: How fast the step size falls along a life: step k has inner_lr / (1 + k inner_decay).
         hidden: Units in each of the two layers of the policy.
         first_order: Ignore second derivatives (FOMAML).
         learn_step_sizes: Learn one step size for each leaf of the policy, of any sign (Meta-SGD).
@@ -58,8 +58,6 @@ class MAML(Learner):
         network: Another policy network in place of the two layers.
         inner_loss: Another inner loss in place of L.
 
-    Example: `MAML(inner_lr=0.5, inner_steps=3)`
-
     References:
         Finn, Abbeel & Levine, 2017, arXiv:1703.03400; the curvature of the inner loss is that of
         Rothfuss et al., 2018, arXiv:1810.06784.
@@ -73,6 +71,7 @@ class MAML(Learner):
     steps: Count | None = None
     inner_steps: Count = 1
     inner_lr: Real = 0.5
+    inner_decay: NonNegative = 0.0
     hidden: Count = 64
     first_order: bool = False
     learn_step_sizes: bool = False
@@ -97,9 +96,10 @@ class MAML(Learner):
     def inner(self) -> PolicyGradient:
         """The inner loop's rule, and the policy it moves."""
         spec = self.bound
-        policy = feed_forward(spec.observation, spec.action, self.hidden, net=self.network)
-        policy = policy._replace(log_std=self.log_std)
-        return PolicyGradient(policy, self.discount, self.gae_lambda, self.standardised, self.inner_loss)
+        policy = feed_forward(spec.observation, spec.action, self.hidden, net=self.network, log_std=self.log_std)
+        return PolicyGradient(
+            policy, self.discount, self.gae_lambda, self.inner_decay, self.standardised, self.inner_loss
+        )
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """K phases of one longest episode each: `episodes`, or enough for the inner steps and a last look."""
@@ -112,20 +112,20 @@ class MAML(Learner):
         params = {"policy": policy, "step_size": step_size}
         return Meta(params, self._optimiser().init(params))
 
-    def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[PyTree, tuple]:
+    def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[Adapting, tuple]:
         """Every life starts at theta."""
         del key, descriptor
-        return meta.params["policy"], ()
+        return self.inner.begin(meta.params["policy"]), ()
 
     def act(
-        self, meta: Meta, inner: PyTree, carry: tuple, step: Step, key: PRNGKey, explore: bool
+        self, meta: Meta, inner: Adapting, carry: tuple, step: Step, key: PRNGKey, explore: bool
     ) -> tuple[Array, tuple, Array]:
         """The adapted policy; records the log-probability."""
         del meta
-        action, log_prob = self.inner.act(inner, step, key, explore)
+        action, log_prob = self.inner.act(inner.params, step, key, explore)
         return action, carry, log_prob
 
-    def adapt(self, meta: Meta, inner: PyTree, data: Transition, key: PRNGKey) -> PyTree:
+    def adapt(self, meta: Meta, inner: Adapting, data: Transition, key: PRNGKey) -> Adapting:
         """One inner gradient step."""
         del key
         step_size = meta.params["step_size"] if self.learn_step_sizes else self.inner_lr
@@ -159,9 +159,9 @@ class MAML(Learner):
             ["epochs above 1 need outer_loss ppo: after one step the plain gradient is off-policy"] if several else []
         )
 
-    def _judge(self, phi: PyTree, data: Transition) -> Float[Array, ""]:
+    def _judge(self, inner: Adapting, data: Transition) -> Float[Array, ""]:
         """L': the outer loss of one phase."""
-        log_prob, advantage = self.inner.log_prob(phi, data), standardise(self.inner.advantages(data))
+        log_prob, advantage = self.inner.log_prob(inner.params, data), standardise(self.inner.advantages(data))
         if self.outer_loss == "ppo":
             return -clipped_surrogate(log_prob, data.extras, advantage, self.clip)
         return -jnp.mean(jnp.exp(log_prob - data.extras) * advantage)

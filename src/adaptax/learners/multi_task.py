@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from adaptax.core.learner import Learner, Privilege
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive, Real
-from adaptax.inner.policy_gradient import PolicyGradient
+from adaptax.inner.policy_gradient import Adapting, PolicyGradient
 from adaptax.nn.net import mlp
 from adaptax.nn.policy import feed_forward
 from adaptax.ops.optimise import clipped_adam, minibatch_epochs
@@ -28,7 +28,7 @@ class Meta(NamedTuple):
 class Inner(NamedTuple):
     """The policy in one task."""
 
-    policy: PyTree
+    policy: Adapting
     told: Float[Array, " F"]  # the descriptor; empty for a blind policy
 
 
@@ -53,6 +53,7 @@ class MultiTask(Learner):
         copies: Environment copies in one task.
         steps: Steps in a phase; None is one longest episode.
         inner_lr: Step size of fine-tuning.
+        inner_decay: How fast that falls along a life: step k has inner_lr / (1 + k inner_decay).
         hidden: Units in each of the two layers of policy and critic.
         told: Whether the policy sees the task's descriptor (the oracle).
         epochs: Passes over a batch.
@@ -77,6 +78,7 @@ class MultiTask(Learner):
     copies: Count = 20
     steps: Count | None = None
     inner_lr: Real = 0.1
+    inner_decay: NonNegative = 0.0
     hidden: Count = 64
     told: bool = False
     epochs: Count = 4
@@ -104,8 +106,8 @@ class MultiTask(Learner):
     def inner(self) -> PolicyGradient:
         """The rule of fine-tuning, and the policy it moves."""
         spec = self.bound
-        policy = feed_forward(spec.observation, spec.action, self.hidden, self._told_size)
-        return PolicyGradient(policy._replace(log_std=self.log_std), self.discount, 1.0)
+        policy = feed_forward(spec.observation, spec.action, self.hidden, context=self._told_size, log_std=self.log_std)
+        return PolicyGradient(policy, self.discount, 1.0, self.inner_decay)
 
     @property
     def _told_size(self) -> int:
@@ -133,14 +135,14 @@ class MultiTask(Learner):
         """Every life starts at theta; the oracle keeps what it is told."""
         del key
         told = descriptor if self.told and descriptor is not None else jnp.zeros(0)
-        return Inner(meta.params["policy"], told), ()
+        return Inner(self.inner.begin(meta.params["policy"]), told), ()
 
     def act(
         self, meta: Meta, inner: Inner, carry: tuple, step: Step, key: PRNGKey, explore: bool
     ) -> tuple[Array, tuple, Array]:
         """The policy as it stands; records the log-probability."""
         del meta
-        policy = self.inner.policy(inner.policy, step.observation, inner.told)
+        policy = self.inner.policy(inner.policy.params, step.observation, inner.told)
         action = policy.sample(key) if explore else policy.mode()
         return action, carry, policy.log_prob(action)
 

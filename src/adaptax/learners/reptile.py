@@ -8,8 +8,8 @@ from jaxtyping import Array
 
 from adaptax.core.learner import Learner
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
-from adaptax.fields import Count, Fraction, Positive, Real
-from adaptax.inner.policy_gradient import PolicyGradient
+from adaptax.fields import Count, Fraction, NonNegative, Positive, Real
+from adaptax.inner.policy_gradient import Adapting, PolicyGradient
 from adaptax.nn.net import PureNet
 from adaptax.nn.policy import feed_forward
 
@@ -33,6 +33,7 @@ class Reptile(Learner):
         steps: Steps in a phase; None is one longest episode.
         inner_steps: Phases in a training life, less one, so that it counts as in MAML.
         inner_lr: Step size of the inner loop.
+        inner_decay: How fast the step size falls along a life: step k has inner_lr / (1 + k inner_decay).
         hidden: Units in each of the two layers of the policy.
         learning_rate: Step towards the adapted parameters, falling linearly to zero over the training.
         discount: Discount of rewards.
@@ -53,6 +54,7 @@ class Reptile(Learner):
     steps: Count | None = None
     inner_steps: Count = 1
     inner_lr: Real = 0.5
+    inner_decay: NonNegative = 0.0
     hidden: Count = 64
     learning_rate: Positive = 0.5
     discount: Fraction = 0.99
@@ -67,8 +69,8 @@ class Reptile(Learner):
     def inner(self) -> PolicyGradient:
         """The inner loop's rule, and the policy it moves."""
         spec = self.bound
-        policy = feed_forward(spec.observation, spec.action, self.hidden, net=self.network)
-        return PolicyGradient(policy._replace(log_std=self.log_std), self.discount, self.gae_lambda)
+        policy = feed_forward(spec.observation, spec.action, self.hidden, net=self.network, log_std=self.log_std)
+        return PolicyGradient(policy, self.discount, self.gae_lambda, self.inner_decay)
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """K phases of one longest episode each."""
@@ -78,20 +80,20 @@ class Reptile(Learner):
         """Fresh parameters."""
         return Meta(self.inner.policy.init(key), jnp.zeros((), jnp.int32))
 
-    def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[PyTree, tuple]:
+    def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[Adapting, tuple]:
         """Every life starts at theta."""
         del key, descriptor
-        return meta.params, ()
+        return self.inner.begin(meta.params), ()
 
     def act(
-        self, meta: Meta, inner: PyTree, carry: tuple, step: Step, key: PRNGKey, explore: bool
+        self, meta: Meta, inner: Adapting, carry: tuple, step: Step, key: PRNGKey, explore: bool
     ) -> tuple[Array, tuple, Array]:
         """The adapted policy; records the log-probability."""
         del meta
-        action, log_prob = self.inner.act(inner, step, key, explore)
+        action, log_prob = self.inner.act(inner.params, step, key, explore)
         return action, carry, log_prob
 
-    def adapt(self, meta: Meta, inner: PyTree, data: Transition, key: PRNGKey) -> PyTree:
+    def adapt(self, meta: Meta, inner: Adapting, data: Transition, key: PRNGKey) -> Adapting:
         """One inner gradient step."""
         del meta, key
         return self.inner.step(inner, data, self.inner_lr)
@@ -103,4 +105,4 @@ class Reptile(Learner):
         move = lambda theta, phi: theta + self.learning_rate * left * (phi.mean(0) - theta)
         earned = lifetimes.data.reward.sum(2).mean((0, 2))
         metrics = {"return_first_phase": earned[0], "return_last_phase": earned[-1]}
-        return Meta(jax.tree.map(move, meta.params, lifetimes.last.inner), meta.updates + 1), metrics
+        return Meta(jax.tree.map(move, meta.params, lifetimes.last.inner.params), meta.updates + 1), metrics

@@ -56,6 +56,7 @@ class RL2(Learner):
         hidden: Units of the GRU.
         tasks: Tasks in a meta-step.
         copies: Environment copies in one task, each with a memory of its own.
+        across_episodes: Whether returns run on across episodes; False where every step pays alike, as in balancing.
         episodes: Episodes in a training life; None is as many as the environment's protocol has.
         epochs: Passes over a batch of lives.
         minibatches: Parts of a pass.
@@ -70,8 +71,6 @@ class RL2(Learner):
         sample: Draw actions on unseen tasks too, instead of taking the likeliest.
         network: Another memory in place of the GRU.
 
-    Example: `RL2(hidden=32, episodes=4)`.
-
     References:
         Duan et al., 2016, arXiv:1611.02779 (bandits: table 1); Wang et al., 2016, arXiv:1611.05763.
 
@@ -82,6 +81,7 @@ class RL2(Learner):
     tasks: Count = 1024
     copies: Count = 1
     episodes: Count | None = None
+    across_episodes: bool = True
     epochs: Count = 4
     minibatches: Count = 4
     learning_rate: Positive = 3e-3
@@ -96,6 +96,7 @@ class RL2(Learner):
     network: Recurrent | None = None
 
     explores_by_noise = property(lambda self: self.sample)  # type: ignore[assignment]
+    objective = property(lambda self: "total_return" if self.across_episodes else "phase_return")  # type: ignore
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """One phase that holds all episodes."""
@@ -134,7 +135,6 @@ class RL2(Learner):
 
     def adapt(self, meta: Meta, inner: tuple, data: Transition, key: PRNGKey) -> tuple:
         """Nothing: the memory is the adaptation."""
-        del meta, data, key
         return inner
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
@@ -173,8 +173,8 @@ class RL2(Learner):
     def _advantages(self, data: Transition) -> Float[Array, " L"]:
         value = data.extras.value
         following = jnp.append(value[1:], 0.0)  # the life's end ends the return
-        discount = jnp.broadcast_to(self.discount, value.shape)
-        return gae(data.reward, discount, value, following, self.gae_lambda)
+        follow = 1.0 - (data.terminated | data.truncated) * float(not self.across_episodes)
+        return gae(data.reward, self.discount * follow, value, following, self.gae_lambda)
 
     def _loss(self, params: PyTree, part: Batch, entropy_weight: Array) -> tuple[Array, Metrics]:
         def one(output: Array, action: Array) -> tuple[Array, Array, Array]:

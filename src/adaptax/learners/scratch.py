@@ -5,9 +5,9 @@ from typing import NamedTuple
 from jaxtyping import Array
 
 from adaptax.core.learner import Learner
-from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
-from adaptax.fields import Count, Fraction, Real
-from adaptax.inner.policy_gradient import PolicyGradient
+from adaptax.core.types import Lifetime, Metrics, PRNGKey, Schedule, Step, Transition
+from adaptax.fields import Count, Fraction, NonNegative, Real
+from adaptax.inner.policy_gradient import Adapting, PolicyGradient
 from adaptax.nn.net import PureNet
 from adaptax.nn.policy import feed_forward
 
@@ -29,6 +29,7 @@ class Scratch(Learner):
         steps: Steps in a phase; None is one longest episode.
         inner_steps: Phases in a life, less one, so that it counts as in MAML.
         inner_lr: Step size.
+        inner_decay: How fast the step size falls along a life: step k has inner_lr / (1 + k inner_decay).
         hidden: Units in each of the two layers of the policy.
         discount: Discount of rewards.
         gae_lambda: Lambda of generalised advantage estimation.
@@ -46,6 +47,7 @@ class Scratch(Learner):
     steps: Count | None = None
     inner_steps: Count = 1
     inner_lr: Real = 0.5
+    inner_decay: NonNegative = 0.0
     hidden: Count = 64
     discount: Fraction = 0.99
     gae_lambda: Fraction = 1.0
@@ -59,8 +61,8 @@ class Scratch(Learner):
     def inner(self) -> PolicyGradient:
         """The inner loop's rule, and the policy it moves."""
         spec = self.bound
-        policy = feed_forward(spec.observation, spec.action, self.hidden, net=self.network)
-        return PolicyGradient(policy._replace(log_std=self.log_std), self.discount, self.gae_lambda)
+        policy = feed_forward(spec.observation, spec.action, self.hidden, net=self.network, log_std=self.log_std)
+        return PolicyGradient(policy, self.discount, self.gae_lambda, self.inner_decay)
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """K phases of one longest episode each."""
@@ -71,20 +73,20 @@ class Scratch(Learner):
         del key
         return Meta(())
 
-    def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[PyTree, tuple]:
+    def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[Adapting, tuple]:
         """Fresh random weights."""
         del meta, descriptor
-        return self.inner.policy.init(key), ()
+        return self.inner.begin(self.inner.policy.init(key)), ()
 
     def act(
-        self, meta: Meta, inner: PyTree, carry: tuple, step: Step, key: PRNGKey, explore: bool
+        self, meta: Meta, inner: Adapting, carry: tuple, step: Step, key: PRNGKey, explore: bool
     ) -> tuple[Array, tuple, Array]:
         """The policy as it stands; records the log-probability."""
         del meta
-        action, log_prob = self.inner.act(inner, step, key, explore)
+        action, log_prob = self.inner.act(inner.params, step, key, explore)
         return action, carry, log_prob
 
-    def adapt(self, meta: Meta, inner: PyTree, data: Transition, key: PRNGKey) -> PyTree:
+    def adapt(self, meta: Meta, inner: Adapting, data: Transition, key: PRNGKey) -> Adapting:
         """One gradient step."""
         del meta, key
         return self.inner.step(inner, data, self.inner_lr)

@@ -32,7 +32,14 @@ class Policy(NamedTuple):
 
 
 def feed_forward(
-    observation: Space, action: Space, hidden: int, context: int = 0, net: PureNet | None = None
+    observation: Space,
+    action: Space,
+    hidden: int,
+    *,
+    context: int = 0,
+    net: PureNet | None = None,
+    log_std: Array | float = 0.0,
 ) -> Policy:
     """Two tanh layers of `hidden` units, or the network given."""
-    return Policy(net or mlp((observation.size + context, hidden, hidden, action.size)), observation, action)
+    net = net or mlp((observation.size + context, hidden, hidden, action.size))
+    return Policy(net, observation, action, log_std)
