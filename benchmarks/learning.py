@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 import adaptax as ax
+from adaptax.measure import Samples, stack_seeds
+from adaptax.runs import values_of
 from speed.timing import machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -38,9 +39,13 @@ class Pair(NamedTuple):
 BANDIT, GRID, POINT = "bernoulli-bandit", "grid-navigation", "point-navigation"
 POINT_BAR = "after one gradient step >= -12, after three >= -6, within 10 minutes"
 PAIRS = {
-    "rl2-bernoulli-bandit-5": Pair("rl2", BANDIT, {"arms": 5}, "mean >= 6.64, no seed below 6.62, 2 minutes", 100_000),
-    "rl2-bernoulli-bandit-10": Pair("rl2", BANDIT, {"arms": 10}, "mean >= 6.68, no seed below 6.66, 2 minutes", 100_000),
-    "rl2-bernoulli-bandit-50": Pair("rl2", BANDIT, {"arms": 50}, "mean >= 6.69, no seed below 6.67, 2 minutes", 100_000),
+    "rl2-bernoulli-bandit-5": Pair("rl2", BANDIT, {"arms": 5}, "mean >= 6.64, each >= 6.62, 2 minutes", 100_000),
+    "rl2-bernoulli-bandit-10": Pair(
+        "rl2", BANDIT, {"arms": 10}, "mean >= 6.68, no seed below 6.66, 2 minutes", 100_000
+    ),
+    "rl2-bernoulli-bandit-50": Pair(
+        "rl2", BANDIT, {"arms": 50}, "mean >= 6.69, no seed below 6.67, 2 minutes", 100_000
+    ),
     "rl2-grid-navigation": Pair("rl2", GRID, {}, ">= 35.7; episodes 3 and 4 >= 10.9; 5 minutes", 20_000),
     "maml-point-navigation": Pair("maml", POINT, {}, POINT_BAR, 1000, 5),
     "maml-point-navigation-one-copy": Pair("maml", POINT, {}, "none: what one robot would get", 1000, 5, 1),
@@ -58,7 +63,7 @@ PAIRS |= {
 }
 
 
-def one_seed(pair: Pair, seed: int) -> tuple[dict[str, Any], ax.Run]:
+def one_seed(pair: Pair, seed: int) -> tuple[dict[str, Any], ax.Evaluation]:
     """Trains and evaluates one seed."""
     env = ax.make(pair.env, **pair.env_fields)
     learner, meta_steps = ax.preset(pair.learner, pair.env)
@@ -66,11 +71,18 @@ def one_seed(pair: Pair, seed: int) -> tuple[dict[str, Any], ax.Run]:
     run = ax.train(learner, env, meta_steps=meta_steps, seed=seed)
     seconds = time.monotonic() - begun
     fields = {"copies": pair.copies} if pair.copies else None
-    result = ax.evaluate(run, tasks=pair.tasks, episodes=pair.episodes, seed=1, learner_fields=fields).as_dict()
-    short = {"seed": seed, "train_seconds": round(seconds, 1), "meta_steps": meta_steps}
-    kept = ("total_return", "episode_return", "phase_return", "ci95", "env_steps", "references", "normalised", "iqm")
-    curve = [[line["step"], line["validation"]] for line in run.history if "validation" in line]
-    return short | {name: result[name] for name in kept} | {"validation_curve": curve}, run
+    result = ax.evaluate(run, tasks=pair.tasks, episodes=pair.episodes, seed=1, learner_fields=fields)
+    data = result.as_dict()
+    kept = {name: data[name] for name in ("total_return", "episode_return", "phase_return")}
+    curve = [[line["step"], line["seconds"], line["validation"]] for line in run.history if "validation" in line]
+    about = {"seed": seed, "train_seconds": round(seconds, 1), "meta_steps": meta_steps}
+    return about | kept | {"validation_curve": curve}, result
+
+
+def together(results: list[ax.Evaluation]) -> dict[str, Any]:
+    """Evaluations of several seeds on the same tasks as one, with intervals over tasks and seeds."""
+    samples = stack_seeds([Samples(*(values[0] for values in result.samples)) for result in results])
+    return results[0]._replace(samples=samples, seeds=len(results)).as_dict()
 
 
 def main() -> None:
@@ -87,20 +99,14 @@ def main() -> None:
     for name in options.names or PAIRS:
         pair = PAIRS[name]
         learner, _ = ax.preset(pair.learner, pair.env)
-        runs = [one_seed(pair, seed)[0] for seed in range(options.seeds)]
+        runs, results = zip(*(one_seed(pair, seed) for seed in range(options.seeds)), strict=True)
         summary = {
             "name": name,
-            "learner": pair.learner,
-            "environment": pair.env,
-            "env_fields": pair.env_fields,
-            "copies_at_test": pair.copies,
-            "learner_fields": ax.runs.values_of(learner),
             "bar": pair.bar,
-            "test_tasks": pair.tasks,
-            "total_return": float(np.mean([run["total_return"] for run in runs])),
-            "phase_return": np.mean([run["phase_return"] for run in runs], 0).tolist(),
+            **together(list(results)),
+            "fields": values_of(learner),
             "train_seconds": max(run["train_seconds"] for run in runs),
-            "seeds": runs,
+            "runs": runs,
             "command": f"python benchmarks/learning.py {name}",
             "machine": machine(),
         }
@@ -108,7 +114,8 @@ def main() -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(summary, indent=1) + "\n")
         each = [round(run["total_return"], 3) for run in runs]
-        print(name, "total", each, "phases", np.round(summary["phase_return"], 2), summary["train_seconds"], "s", flush=True)
+        phases = [[round(value, 2) for value in run["phase_return"]] for run in runs]
+        print(name, "total", each, "phases", phases, summary["train_seconds"], "s", flush=True)
 
 
 if __name__ == "__main__":

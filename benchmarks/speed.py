@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+
 from speed import checks, races
 from speed.timing import Result, load, machine
 

@@ -7,6 +7,7 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_p
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+import jax.numpy as jnp
 import pytest
 from hypothesis import settings
 
@@ -33,4 +34,4 @@ def x64():
     """Float64 within one test only."""
     with jax.enable_x64(True):
         yield
-    assert not jax.config.jax_enable_x64, "float64 leaked out of a test"
+    assert jnp.zeros(()).dtype == jnp.float32, "float64 leaked out of a test"

@@ -151,7 +151,7 @@ def ppo_loss(params: Tree, inputs: Array, action: Array, old: Array, advantage: 
         return h, h
 
     start = jnp.zeros((inputs.shape[1], HIDDEN))
-    outputs = jax.lax.scan(forward, start, affine(params["in"], inputs))[1]
+    outputs = jax.lax.scan(forward, start, affine(params["in"], inputs), unroll=True)[1]
     logits, value = affine(params["policy"], outputs), affine(params["value"], outputs)[..., 0]
     ratio = jnp.exp(log_prob_of(logits, action) - old)
     gain = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - CLIP, 1 + CLIP) * advantage).mean()
@@ -181,11 +181,12 @@ def maml() -> tuple[Tree, Step]:
         adapted = jax.vmap(inner_step, (None, 0))(params, before)
         after = jax.vmap(walk)(adapted, goals, noise[1])
 
-        def outer(params: Tree) -> Array:
-            adapted = jax.vmap(inner_step, (None, 0))(params, before)
-            return jax.vmap(surrogate)(adapted, after).mean()
+        def outer(params: Tree, before: dict, after: dict) -> Array:
+            return surrogate(inner_step(params, before), after)
 
-        loss, gradient = jax.value_and_grad(outer)(params)
+        # one task after the other: what one task needs stays in the cache
+        each = jax.lax.map(lambda data: jax.value_and_grad(outer)(params, *data), (before, after))
+        loss, gradient = jax.tree.map(lambda x: x.mean(0), each)
         state = apply_gradient(optimiser, gradient, params, opt)
         returns = [phase["reward"].sum(1).mean() for phase in (before, after)]
         return state, {"loss": loss, "return_first_phase": returns[0], "return_last_phase": returns[1]}

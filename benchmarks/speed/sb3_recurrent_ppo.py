@@ -1,7 +1,8 @@
-"""RecurrentPPO of sb3-contrib on the bandit, made as fast as its interface allows; runs in a virtual environment of its own.
+"""RecurrentPPO of sb3-contrib on the bandit, made as fast as its interface allows.
 
-`pip install torch==2.13.0` and then `pip install sb3-contrib`. The bandits of all environments step together in numpy,
-behind one `VecEnv`, which is faster than any set of separate environments. An episode of theirs is one life of ours.
+Runs in a virtual environment of its own: `pip install torch==2.13.0` and then `pip install sb3-contrib`. The bandits of
+all environments step together in numpy, behind one `VecEnv`, which is faster than any set of separate environments. An
+episode of theirs is one life of ours.
 """
 
 import time
@@ -26,6 +27,7 @@ class Bandits(VecEnv):
         self.rows = np.arange(count)
 
     def reset(self):
+        """New lives everywhere."""
         self.chance = self.rng.random((self.num_envs, ARMS))
         self.pulls = 0
         observation = np.zeros((self.num_envs, ARMS + 2), np.float32)
@@ -33,9 +35,11 @@ class Bandits(VecEnv):
         return observation
 
     def step_async(self, actions):
+        """Keeps the actions for `step_wait`."""
         self.actions = actions
 
     def step_wait(self):
+        """Pulls an arm everywhere."""
         self.pulls += 1
         reward = (self.rng.random(self.num_envs) < self.chance[self.rows, self.actions]).astype(np.float32)
         observation = np.zeros((self.num_envs, ARMS + 2), np.float32)
@@ -49,15 +53,19 @@ class Bandits(VecEnv):
         """Nothing to release."""
 
     def get_attr(self, attr_name, indices=None):
+        """The same for all."""
         return [getattr(self, attr_name, None)] * self.num_envs
 
     def set_attr(self, attr_name, value, indices=None):
+        """Not needed."""
         raise NotImplementedError
 
     def env_method(self, method_name, *arguments, indices=None, **options):
+        """Not needed."""
         raise NotImplementedError
 
     def env_is_wrapped(self, wrapper_class, indices=None):
+        """None is."""
         return [False] * self.num_envs
 
 

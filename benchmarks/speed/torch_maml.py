@@ -53,10 +53,6 @@ def inner_step(params: Params, data: Data) -> Params:
     return {name: p - INNER_LR * gradient[name] for name, p in params.items()}
 
 
-adapt_all = vmap(inner_step, in_dims=(None, 0))
-judge_all = vmap(surrogate)
-
-
 @torch.no_grad()
 def walk(params: Params, goals: torch.Tensor) -> Data:
     """One phase of all tasks: 800 points step together; who arrives starts anew."""
@@ -116,14 +112,15 @@ class Training:
         self.params = initial()
         self.optimiser = torch.optim.Adam(self.params.values(), OUTER_LR, eps=1e-5)
 
-    def meta_step(self) -> tuple[float, float]:
-        """Mean returns before and after the inner step."""
+    def meta_step(self, chunk: int | None) -> tuple[float, float]:
+        """Mean returns before and after the inner step; `chunk` tasks at a time share a vmap."""
         goals = (2 * torch.rand(TASKS, 2) - 1) * SIZE
         before = walk(self.params, goals)
-        adapted = adapt_all(self.params, before)  # the graph of this very step is what the outer gradient goes through
+        adapt = vmap(inner_step, in_dims=(None, 0), chunk_size=chunk)
+        adapted = adapt(self.params, before)  # the graph of this very step is what the outer gradient goes through
         after = walk({name: p.detach() for name, p in adapted.items()}, goals)
         self.optimiser.zero_grad()
-        judge_all(adapted, after).mean().backward()
+        vmap(surrogate, chunk_size=chunk)(adapted, after).mean().backward()
         torch.nn.utils.clip_grad_norm_(self.params.values(), 0.5)
         self.optimiser.step()
         return tuple(float(data["reward"].sum(1).mean()) for data in (before, after))
@@ -132,12 +129,12 @@ class Training:
 training = Training()
 
 
-def measure(threads: int, meta_steps: int) -> dict:
+def measure(threads: int, chunk: int | None, meta_steps: int) -> dict:
     """Seconds for so many meta-steps."""
     torch.set_num_threads(threads)
     start = time.perf_counter()
     for _ in range(meta_steps):
-        returns = training.meta_step()
+        returns = training.meta_step(chunk)
     return {"seconds": time.perf_counter() - start, "returns": returns, "versions": {"torch": version("torch")}}
 
 

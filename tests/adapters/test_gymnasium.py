@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from typing import Any, cast
 
 import gymnasium as gym
 import jax
@@ -57,12 +58,12 @@ def test_a_users_own_environment_in_ten_lines():
         return {"gravity": rng.uniform(5.0, 15.0)}
 
     def make(gravity):
-        env = gym.make("CartPole-v1", max_episode_steps=10)
+        env: Any = gym.make("CartPole-v1", max_episode_steps=10)
         env.unwrapped.gravity = gravity
         return env
 
     env = ax.from_gymnasium(make, sample)
-    run = ax.train(ax.RL2(tasks=2, hidden=4, minibatches=2, epochs=1), env, seed=0, meta_steps=2)
+    run = ax.train(ax.RL2(tasks=2, hidden=4, minibatches=2, epochs=1), env, seed=0, meta_steps=1)
     require_finite(run.meta("last"), "the trained state")
     testing.check_environment(env)
 
@@ -71,7 +72,7 @@ def test_tasks_reach_make_as_they_were_drawn():
     env = family()
     tasks = host_draw(env, "train", jax.random.split(jax.random.key(0), 3))
     again = host_draw(env, "train", jax.random.split(jax.random.key(0), 3))
-    simulators = build(env, tasks, copies=2)
+    simulators: Any = build(env, tasks, copies=2)
     np.testing.assert_array_equal(tasks["weight"], again["weight"])
     assert len(set(tasks["weight"])) == 3
     for row, weight in zip(simulators, tasks["weight"], strict=True):
@@ -102,7 +103,7 @@ def test_the_descriptor_is_the_tasks_numbers_unless_a_function_says_otherwise():
 @pytest.mark.parametrize("make", ["CartPole-v1", lambda: gym.make("CartPole-v1")])
 def test_one_plain_environment_is_one_task(make):
     env = from_gymnasium(make)
-    assert env.action_space == Discrete(2) and env.observation_space.shape == (4,) and env.episode_steps == 500
+    assert env.action_space == Discrete(2) and env.observation_space.size == 4 and env.episode_steps == 500
     tasks = host_draw(env, "test", jax.random.split(jax.random.key(0), 2))
     simulators = build(env, tasks, copies=1)
     assert len(simulators) == 2
@@ -110,7 +111,7 @@ def test_one_plain_environment_is_one_task(make):
 
 
 def test_every_episode_is_seeded_by_its_own_number():
-    sim = family().simulator({"weight": 1.0})
+    sim: Any = family().simulator({"weight": 1.0})
     for seed in (SEED, SEED, SEED + 1, np.array([2**32 - 1, 0], np.uint32)):
         sim.reset(seed.astype(np.uint32))
     first, again, other, largest = sim.env.seeds
@@ -120,7 +121,7 @@ def test_every_episode_is_seeded_by_its_own_number():
 def test_actions_are_clipped_and_get_their_shape_back():
     env = family()
     assert env.action_space == Box(-1.0, (2.0, 3.0), (2,))
-    sim = env.simulator({"weight": 1.0})
+    sim: Any = env.simulator({"weight": 1.0})
     sim.reset(SEED)
     sim.step(np.array([-5.0, 9.0]), SEED)
     (action,) = sim.env.actions
@@ -129,7 +130,7 @@ def test_actions_are_clipped_and_get_their_shape_back():
 
 
 def test_the_episode_limit_truncates():
-    sim = family().simulator({"weight": 1.0})
+    sim: Any = family().simulator({"weight": 1.0})
     for _ in range(2):
         sim.reset(SEED)
         ends = [sim.step(np.zeros(2), SEED)[2:] for _ in range(3)]
@@ -177,7 +178,7 @@ def test_tasks_are_numbers(sample, message):
 
 def test_an_instance_is_not_a_maker():
     with pytest.raises(TypeError, match=r"lambda: gymnasium\.make"):
-        from_gymnasium(Scales())
+        from_gymnasium(cast(Any, Scales()))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_a_compiled_task_steps_as_it_does_without_gymnasium():
         state, *expected = family.step(task, state, jnp.asarray(action), jax.random.key(0))
         found = env.step(action)
         np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
-        np.testing.assert_allclose(found[1], expected[1], rtol=1e-6)
+        np.testing.assert_allclose(float(found[1]), expected[1], rtol=1e-6)
         assert found[2:4] == (bool(expected[2]), bool(expected[3]))
 
 
@@ -251,5 +252,5 @@ def test_there_and_back():
     compiled = PointNavigation(horizon=5)
     make = lambda goal: to_gymnasium(compiled, jnp.asarray(goal, float))
     env = from_gymnasium(make, lambda rng: {"goal": rng.uniform(-0.5, 0.5, 2)}, episode_steps=5)
-    assert (env.observation_space, env.action_space.shape) == (compiled.observation_space, (2,))
+    assert env.observation_space == compiled.observation_space and env.action_space.size == 2
     testing.check_environment(env)

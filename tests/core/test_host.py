@@ -1,5 +1,7 @@
 """The host loop: Gymnasium's own CartPole against the compiled one, and reproducible lives."""
 
+from typing import Any
+
 import equinox as eqx
 import gymnasium
 import jax
@@ -51,7 +53,7 @@ class Coin(Learner):
 def make(physics):
     """Gymnasium's CartPole with those physics."""
     env = gymnasium.make("CartPole-v1", max_episode_steps=HORIZON)
-    sim = env.unwrapped
+    sim: Any = env.unwrapped
     sim.length, sim.masscart, sim.masspole, sim.gravity, sim.force_mag = physics
     sim.total_mass, sim.polemass_length = sim.masscart + sim.masspole, sim.masspole * sim.length
     return env
@@ -67,14 +69,15 @@ class Injected(Simulator):
 
     def __init__(self, task):
         self.task, self.sim = task, gymnasium_cartpole().simulator(task)
+        self.inside: Any = self.sim.env.unwrapped
 
     def state(self):
-        return np.asarray(self.sim.env.unwrapped.state, np.float64)
+        return np.asarray(self.inside.state, np.float64)
 
     def reset(self, seed):
         self.sim.reset(seed)
-        _, start = ENV.reset(self.task, jax.random.wrap_key_data(seed))
-        self.sim.env.unwrapped.state = np.asarray(start)
+        _, start = ENV.reset(self.task, jax.random.wrap_key_data(jnp.asarray(seed)))
+        self.inside.state = np.asarray(start)
         return self.state()
 
     def step(self, action, seed):

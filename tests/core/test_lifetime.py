@@ -196,7 +196,8 @@ def test_replay_folds_through_the_adaptation_that_acted():
 def test_the_descriptor_goes_where_it_may(learner, told, recorded):
     _, life = lived(learner(), task=4)
     assert float(life.first.inner["told"]) == told
-    assert (life.descriptor is None) if recorded is None else (float(life.descriptor[0]) == recorded)
+    seen = None if life.descriptor is None else float(life.descriptor[0])
+    assert seen == recorded
 
 
 def test_greedy_life_takes_the_mode():

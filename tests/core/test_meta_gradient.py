@@ -1,6 +1,6 @@
 """The meta-gradient of `replay` against finite differences and against closed forms, in float64."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -21,7 +21,11 @@ from adaptax.testing.toys import Target
 pytestmark = pytest.mark.usefixtures("quick_compilation", "x64")
 
 ENVIRONMENTS = {"continuous": PointNavigation(horizon=4), "discrete": GridNavigation(size=3, horizon=4)}
-TINY = {"tasks": 1, "copies": 2, "hidden": 3, "inner_lr": 0.3}
+
+
+def tiny(**fields: Any) -> MAML:
+    """MAML with as few numbers as will do."""
+    return MAML(**{"tasks": 1, "copies": 2, "hidden": 3, "inner_lr": 0.3} | fields)
 
 
 def lived(learner, env):
@@ -40,8 +44,8 @@ def lived(learner, env):
 def outer_loss(learner, meta, life):
     """Loss of the last phase of a fixed life, as a function of the parameters."""
     weights = [0.0] * (life.data.reward.shape[0] - 1) + [1.0]
-    surrogate = learner.inner.surrogate
-    return lambda params: replay(learner, meta._replace(params=params), life, surrogate, weights)[0]
+    judge = lambda now, data: learner.inner.surrogate(now.params, data)
+    return lambda params: replay(learner, meta._replace(params=params), life, judge, weights)[0]
 
 
 def gradient_of(learner, meta, life):
@@ -55,7 +59,7 @@ def vector(tree):
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 @pytest.mark.parametrize(("steps", "learned"), [(1, False), (2, True)], ids=["one-step", "two-steps-learned-rates"])
 def test_equals_finite_differences(env, steps, learned):
-    learner, meta, life = lived(MAML(**TINY, inner_steps=steps, learn_step_sizes=learned), ENVIRONMENTS[env])
+    learner, meta, life = lived(tiny(inner_steps=steps, learn_step_sizes=learned), ENVIRONMENTS[env])
     assert life.data.reward.dtype == jnp.float64
     loss = jax.jit(outer_loss(learner, meta, life))
     leaves, structure = jax.tree.flatten(meta.params)
@@ -75,11 +79,12 @@ def test_equals_finite_differences(env, steps, learned):
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_first_order_is_the_gradient_at_the_adapted_parameters(env):
-    whole = lived(MAML(**TINY), ENVIRONMENTS[env])
-    first = (MAML(**TINY, first_order=True).bind(whole[0].bound), *whole[1:])
+    whole = lived(tiny(), ENVIRONMENTS[env])
+    first = (tiny(first_order=True).bind(whole[0].bound), *whole[1:])
     learner, meta, life = whole
     phases = [jax.tree.map(lambda x: x[k], life.data) for k in range(2)]  # noqa: B023
-    adapted = learner.adapt(meta, meta.params["policy"], phases[0], jax.random.key(0))
+    begin = learner.inner.begin(meta.params["policy"])
+    adapted = learner.adapt(meta, begin, phases[0], jax.random.key(0)).params
     without_hessian = jax.jit(jax.grad(learner.inner.surrogate))(adapted, phases[1])
     second_order, first_order = vector(gradient_of(*whole)), vector(gradient_of(*first))
     np.testing.assert_allclose(first_order, vector(without_hessian), rtol=1e-9, atol=1e-14)
@@ -87,7 +92,7 @@ def test_first_order_is_the_gradient_at_the_adapted_parameters(env):
 
 
 def test_the_second_order_gradient_is_the_first_order_one_through_one_minus_alpha_hessian():
-    learner, meta, life = lived(MAML(**TINY), ENVIRONMENTS["continuous"])
+    learner, meta, life = lived(tiny(), ENVIRONMENTS["continuous"])
     phases = [jax.tree.map(lambda x: x[k], life.data) for k in range(2)]  # noqa: B023
     theta, unravel = jax.flatten_util.ravel_pytree(meta.params["policy"])
     loss = lambda phi, data: learner.inner.surrogate(unravel(phi), data)
@@ -100,7 +105,7 @@ def test_the_second_order_gradient_is_the_first_order_one_through_one_minus_alph
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_without_an_inner_step_it_is_the_plain_policy_gradient(env):
-    learner, meta, life = lived(MAML(**TINY | {"inner_lr": 0.0}), ENVIRONMENTS[env])
+    learner, meta, life = lived(tiny(inner_lr=0.0), ENVIRONMENTS[env])
     last = jax.tree.map(lambda x: x[-1], life.data)
     log_prob = lambda phi: learner.inner.log_prob(phi, last)
     plain = jax.grad(lambda phi: -jnp.mean(log_prob(phi) * learner.inner.advantages(last)))

@@ -1,7 +1,7 @@
 """Small learners that stretch the contract: a replay buffer in `inner`, a life that outlasts a meta-step, twins."""
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,6 +15,7 @@ from adaptax.core.learner import Learner, traced
 from adaptax.core.lifetime import advance, born, replay
 from adaptax.core.trainer import draw, init_states, run_chunk
 from adaptax.core.types import Schedule
+from adaptax.testing.compare import require_same
 from adaptax.testing.toys import Clock, Corridor, Target
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -164,7 +165,7 @@ class Elder(Learner):
     def adapt(self, meta, inner, data, key):
         return inner + jnp.sum(data.reward) + jax.random.uniform(key)
 
-    def update(self, meta, lifetimes, key):
+    def update(self, meta, lifetimes: Any, key):
         judge = lambda inner, data: inner
         seen = {
             "first": lifetimes.first.inner,
@@ -222,10 +223,7 @@ def test_persistent_lives_survive_a_checkpoint(elders, tmp_path):
     checkpoint.save(tmp_path / "12", states, 12)
     loaded = checkpoint.load(tmp_path / "12", states)
     on, resumed = train(learner, env, states, 3), train(learner, env, loaded, 3)
-    for x, y in zip(
-        jax.tree.leaves((on.meta, on.lives.agent)), jax.tree.leaves((resumed.meta, resumed.lives.agent)), strict=True
-    ):
-        np.testing.assert_array_equal(x, y)
+    require_same(on, resumed, "resumed lives differ")
 
 
 # (c) A population: evolution strategies with antithetic twins

@@ -76,7 +76,7 @@ def test_equal_rewards_give_no_advantage_and_no_nan():
     learned = rule()
     params = learned.policy.init(jax.random.key(0))
     np.testing.assert_allclose(learned.advantages(data), 0.0, atol=1e-4)
-    outer = lambda p: learned.surrogate(learned.step(p, data, 0.5), data)
+    outer = lambda p: learned.surrogate(learned.step(learned.begin(p), data, 0.5).params, data)
     for leaf in jax.tree.leaves(jax.jit(jax.grad(outer))(params)):
         assert np.all(np.isfinite(np.asarray(leaf)))
 
@@ -102,5 +102,14 @@ def test_the_gradient_of_the_surrogate_is_the_policy_gradient_where_it_acted():
 
 def test_another_loss_takes_the_place_of_the_surrogate():
     learned = rule(loss=lambda phi, data: 3.0 * phi * jnp.mean(data.reward))
-    after = learned.step(jnp.array(1.0), phase(np.ones((4, 2))), 0.5)
-    np.testing.assert_allclose(after, -0.5)
+    after = learned.step(learned.begin(jnp.array(1.0)), phase(np.ones((4, 2))), 0.5)
+    np.testing.assert_allclose(after.params, -0.5)
+
+
+def test_step_sizes_fall_along_a_life():
+    learned = rule(loss=lambda phi, data: phi * jnp.mean(data.reward), decay=0.5)
+    now, walked = learned.begin(jnp.array(0.0)), [0.0]
+    for _ in range(3):
+        now = learned.step(now, phase(np.ones((4, 2))), 0.6)
+        walked.append(float(now.params))
+    np.testing.assert_allclose(np.diff(walked), [-0.6, -0.4, -0.3], rtol=1e-5)  # 0.6 / (1 + k / 2)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,7 +40,7 @@ def test_categorical_divergence_equals_scipy(x, y):
 @given(means, log_stds, means)
 def test_normal_equals_scipy(mean, log_std, action):
     found = Normal(jnp.asarray(mean), jnp.asarray(log_std))
-    reference = scipy.stats.norm(mean.astype(np.float64), np.exp(log_std.astype(np.float64)))
+    reference: Any = scipy.stats.norm(mean.astype(np.float64), np.exp(log_std.astype(np.float64)))
     np.testing.assert_allclose(
         found.log_prob(jnp.asarray(action)), reference.logpdf(action).sum(), rtol=1e-4, atol=1e-4
     )
@@ -79,13 +81,13 @@ def test_normal_samples_have_their_distribution():
 
 
 def test_a_bounded_policy_speaks_in_the_units_of_its_space():
-    policy = policy_over(Box((0.0, -2.0), (1.0, 2.0), (2,)), jnp.array([1.0, -1.0]), jnp.zeros(2))
+    policy: Any = policy_over(Box((0.0, -2.0), (1.0, 2.0), (2,)), jnp.array([1.0, -1.0]), jnp.zeros(2))
     np.testing.assert_allclose(policy.mode(), [1.0, -2.0])
     np.testing.assert_allclose(jnp.exp(policy.log_std), [0.5, 2.0], rtol=1e-6)
 
 
 def test_an_unbounded_policy_is_left_alone():
-    policy = policy_over(Box(float("-inf"), float("inf"), (2,)), jnp.array([3.0, -4.0]), jnp.array([0.1, 0.2]))
+    policy: Any = policy_over(Box(float("-inf"), float("inf"), (2,)), jnp.array([3.0, -4.0]), jnp.array([0.1, 0.2]))
     np.testing.assert_allclose(policy.mode(), [3.0, -4.0])
     np.testing.assert_allclose(policy.log_std, [0.1, 0.2], rtol=1e-6)
 

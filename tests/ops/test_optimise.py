@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +49,8 @@ def test_the_rate_may_be_traced():
     @jax.jit
     def change(rate):
         optimiser = clipped_adam(rate, 1.0)
-        return optimiser.update(gradient, optimiser.init(START))[0]["b"]
+        updates: Any = optimiser.update(gradient, optimiser.init(START))[0]
+        return updates["b"]
 
     np.testing.assert_allclose(change(jnp.array(0.2)), 2 * change(jnp.array(0.1)), rtol=1e-6)
 

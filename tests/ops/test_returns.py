@@ -39,7 +39,8 @@ def test_gae_bootstraps_over_a_truncation_but_does_not_follow_it():
 def test_gae_equals_the_slow_sum(reward, terminated, value, next_value, truncated, discount, lambda_):
     goes_on = (discount * (1 - terminated)).astype(np.float32)
     follow = 1 - (terminated | truncated).astype(np.float32)
-    found = gae(*map(jnp.asarray, (reward, goes_on, value, next_value)), lambda_, jnp.asarray(follow))
+    r, d, v, n, c = map(jnp.asarray, (reward, goes_on, value, next_value, follow))
+    found = gae(r, d, v, n, lambda_, c)
     delta = reward + goes_on * next_value - value
     expected = np.zeros_like(delta)
     for copy in range(COPIES):

@@ -123,7 +123,7 @@ def _numbers(sample: Callable[[np.random.Generator], Task]) -> Callable[[PRNGKey
     return draw
 
 
-def to_space(space: "gymnasium.Space") -> Space:
+def to_space(space: Any) -> Space:
     """The space in our words.
 
     Raises:
@@ -185,7 +185,7 @@ class GymnasiumSimulator(Simulator):
         self.env.close()
 
     def _action(self, action: Any) -> Any:
-        space = self.env.action_space
+        space: Any = self.env.action_space
         if isinstance(self.action, Discrete):
             return int(action)
         action = np.reshape(np.asarray(action), space.shape)
@@ -277,7 +277,7 @@ def to_gymnasium(env: Environment, task: Task, seed: int = 0) -> "gymnasium.Env"
 
         def __init__(self) -> None:
             gym.Env.reset(self, seed=seed)
-            self.state, self.key, self.time = None, None, 0
+            self.state, self.key, self.time = None, jax.random.key(seed), 0
 
         def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
             gym.Env.reset(self, seed=seed)

@@ -33,10 +33,10 @@ def check_environment(env: AbstractEnvironment) -> None:
     check_descriptors(env)
     if isinstance(env, HostEnvironment):
         check_simulators(env)
-        return
-    check_types(env)
-    check_purity(env)
-    check_episodes(env)
+    elif isinstance(env, Environment):
+        check_types(env)
+        check_purity(env)
+        check_episodes(env)
 
 
 def check_tasks(env: AbstractEnvironment) -> None:
@@ -199,8 +199,8 @@ def check_simulators(env: HostEnvironment) -> None:
         action = np.asarray(_random_action(env.action_space, jax.random.key(time)))
         number = seed()
         outcomes = [sim.step(action, number) for sim in pair]
-        require_same(*observations, "two simulators with the same task, seeds and actions see different things")
-        require_same(*outcomes, "two simulators with the same task, seeds and actions differ")
+        one, other = ((observation, *outcome) for observation, outcome in zip(observations, outcomes, strict=True))
+        require_same(one, other, "two simulators with the same task, seeds and actions live different episodes")
         observations = [outcome[0] for outcome in outcomes]
         _require_host(env, observations[0], outcomes[0])
         if outcomes[0][2] or outcomes[0][3]:

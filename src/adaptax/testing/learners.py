@@ -223,8 +223,8 @@ def check_privilege(tested: Bench) -> None:
         return
     disguise = 1.0 + jnp.arange(tested.env.disguise.size, dtype=tested.env.disguise.dtype)
     disguised = Watched(tested.env.env, disguise, tested.env.tally)
-    data = [witness(learner, env, one(tested.end), jax.random.key(1)).lifetimes.data for env in (tested.env, disguised)]
-    require_same(*data, "the descriptor leaks into acting")
+    openly, hidden = (witness(learner, env, one(tested.end), jax.random.key(1)) for env in (tested.env, disguised))
+    require_same(openly.lifetimes.data, hidden.lifetimes.data, "the descriptor leaks into acting")
     if learner.privileged == "never":
         end, _ = train(tested.learner, disguised, seed_of(tested.start, 0))
         require_same(tested.end.meta, end.meta, "the descriptor leaks into the update")
@@ -296,7 +296,7 @@ def check_seeds_and_devices(tested: Bench) -> None:
     states = jax.device_put(jax.tree.map(jnp.copy, tested.start), everywhere)
     arguments = ((over_seeds(tested.learner, 2), tested.env, mesh), states, jnp.asarray(META_STEPS, jnp.int32))
     program = run_chunk.lower(*arguments).compile()
-    require(_communicates(program), "the tasks are not spread over the devices: the program has no communication")
+    require(communicates(program), "the tasks are not spread over the devices: the program has no communication")
     spread, _ = program(*arguments)
     other, _ = train(tested.learner, tested.env, seed_of(tested.start, 1))
     for seed, alone in enumerate((tested.end, other)):
@@ -309,6 +309,6 @@ def check_seeds_and_devices(tested: Bench) -> None:
         )
 
 
-def _communicates(program: Any) -> bool:
+def communicates(program: Any) -> bool:
     """Whether the devices exchange anything; a program that only repeats itself on each of them does not."""
     return any(word in program.compiled.as_text() for word in ("all-reduce", "all-gather"))

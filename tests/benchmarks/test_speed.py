@@ -1,0 +1,43 @@
+"""The speed benchmarks start, measure and write what they found; the numbers themselves are not judged here."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def speed(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    for name in [name for name in sys.modules if name.split(".")[0] == "speed"]:
+        monkeypatch.delitem(sys.modules, name)
+    return importlib.import_module("speed.timing")
+
+
+def test_a_ratio_is_the_median_over_turns(speed):
+    seconds = {"a": iter([9.0, 1.0, 2.0, 4.0]), "b": iter([9.0, 2.0, 4.0, 4.0])}
+    a, b, ratio = speed.take_turns(lambda: next(seconds["a"]), lambda: next(seconds["b"]), rounds=3)
+    assert (a, b, ratio) == (2.0, 4.0, 2.0)
+
+
+def test_a_benchmark_runs_and_is_written_down(speed, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["speed.py"])
+    spec = importlib.util.spec_from_file_location("speed_script", FOLDER / "speed.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    out = tmp_path / "speed.json"
+    assert script.main(["--only", "import", "--rounds", "1", "--out", str(out)]) == 0
+    written = json.loads(out.read_text())
+    assert written["import"]["import_adaptax_s"] > 0
+    assert set(written["import"]) >= {"command", "seconds", "load_before", "pass"}
+    assert written["machine"]["cores"] >= 1 and "jax" in written["machine"]["versions"]
+
+
+def test_hand_written_meta_steps_learn_from_the_same_shapes(speed):
+    by_hand = importlib.import_module("speed.by_hand")
+    metrics = by_hand.runner(*by_hand.rl2(tasks=8, minibatches=2), meta_steps=2)()
+    assert 0.0 <= float(metrics["train_return"]) <= by_hand.PULLS
