@@ -65,8 +65,8 @@ def test_an_adapted_agent_can_be_kept_and_taken_up_again(tmp_path: Path) -> None
         life.observe(np.zeros(1), reward, True, False)
     life.save(tmp_path / "agent.safetensors")
     again = agent.begin(seed=0, adapted=tmp_path / "agent.safetensors")
-    np.testing.assert_array_equal(again._life.agent.carry, life._life.agent.carry)
-    assert np.abs(np.asarray(life._life.agent.carry)).max() > 0
+    np.testing.assert_array_equal(again.adapted.carry, life.adapted.carry)
+    assert np.abs(np.asarray(life.adapted.carry)).max() > 0
 
 
 def test_observe_before_act_is_refused() -> None:

@@ -13,8 +13,8 @@ from adaptax.testing.probes import GoalOnLine
 
 def lived(score: list, over: list) -> Lived:
     """One life of one phase in one copy."""
-    shape = (1, 1, len(score), 1)
-    return Lived(jnp.reshape(jnp.asarray(score), shape), jnp.reshape(jnp.asarray(over, bool), shape), jnp.zeros((1, 2)), ())
+    score_, over_ = (jnp.asarray(x, kind).reshape(1, 1, len(x), 1) for x, kind in ((score, float), (over, bool)))
+    return Lived(score_, over_, jnp.zeros((1, 2)), ())
 
 
 def test_episodes_as_lived_and_the_unfinished_one() -> None:

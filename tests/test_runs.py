@@ -91,7 +91,7 @@ def test_a_sweep_runs_each_value() -> None:
     swept = ax.train(RL2, ENV, meta_steps=3, sweep={"learning_rate": rates})
     for index, rate in enumerate(rates):
         alone = ax.train(ax.RL2(tasks=8, minibatches=2, hidden=8, learning_rate=rate), ENV, meta_steps=3)
-        assert swept.learner_of(index).learning_rate == rate
+        assert vars(swept.learner_of(index))["learning_rate"] == rate
         mine = jax.tree.map(lambda x: np.asarray(x)[index], swept.saved.states.meta)  # noqa: B023
         other = jax.tree.map(lambda x: np.asarray(x)[0], alone.saved.states.meta)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), mine, other)

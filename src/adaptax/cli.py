@@ -150,7 +150,7 @@ def with_groups(argv: list[str]) -> tuple[type | None, dict[str, Any]]:
     command, configs = COMMANDS[argv[0]], {}
     named = [word for word in argv[1:3] if not word.startswith("-")]
     if command is Train and len(named) == 2:
-        configs = preset_configs(*named, option(argv, "--preset") or "default")
+        configs = preset_configs(named[0], named[1], option(argv, "--preset") or "default")
     if command is Evaluate and named:
         configs = run_configs(named[0], option(argv, "--env"))
     views = {name: view(config) for name, config in configs.items()}

@@ -75,6 +75,11 @@ class LifeInHand:
         """Phases lived."""
         return int(self._life.age[0])
 
+    @property
+    def adapted(self) -> Any:
+        """The agent as it stands, `inner` and `carry`, with leading axes for the life and the copy."""
+        return self._life.agent
+
     def act(self, observation: np.ndarray, explore: bool | None = None) -> np.ndarray:
         """The next action (with several copies, leading axis E on observation and action).
 
@@ -134,7 +139,7 @@ class LifeInHand:
 
     def save(self, path: str | Path) -> None:
         """Keeps the adapted agent in a safetensors file; `Agent.begin(adapted=path)` takes it up again."""
-        save_file(to_arrays(self._life.agent), path)
+        save_file(to_arrays(self.adapted), path)
 
 
 def load(

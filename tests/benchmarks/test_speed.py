@@ -27,6 +27,7 @@ def test_a_ratio_is_the_median_over_turns(speed):
 def test_a_benchmark_runs_and_is_written_down(speed, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["speed.py"])
     spec = importlib.util.spec_from_file_location("speed_script", FOLDER / "speed.py")
+    assert spec is not None and spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     out = tmp_path / "speed.json"

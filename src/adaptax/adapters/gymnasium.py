@@ -32,7 +32,7 @@ def _gymnasium() -> Any:
 
 
 def from_gymnasium(
-    make: Callable[..., "gymnasium.Env"] | str,
+    make: Callable[..., Any] | str,
     sample: Callable[[np.random.Generator], Task] | None = None,
     *,
     ood: Callable[[np.random.Generator], Task] | None = None,

@@ -131,7 +131,7 @@ def _gather(outcome: list[list[tuple]], which: int, like: np.ndarray) -> Any:
     return np.asarray([[copy[which] for copy in row] for row in outcome]).reshape(like.shape).astype(like.dtype)
 
 
-def _simulate(sim: Simulator, action: np.ndarray, seed: np.ndarray, reset_seed: np.ndarray) -> tuple:
+def _simulate(sim: Simulator, action: Any, seed: np.ndarray, reset_seed: np.ndarray) -> tuple:
     """One step of one copy; where an episode ends, the next one begins and its first observation follows."""
     successor, reward, terminated, truncated = sim.step(action, seed)
     following = sim.reset(reset_seed) if terminated or truncated else successor
@@ -188,17 +188,18 @@ def host_examine(
         start = jax.vmap(probe_life)(lives)
         start = host_restart(start, probes, restart_seeds(start, schedule.copies))
         _, data = host_collect(learner, meta, start, probes, length, explore=False)
-        return np.asarray(jax.vmap(first_episode_return)(jnp.asarray(score(data)), data.terminated | data.truncated))
+        return np.asarray(jax.vmap(first_episode_return)(jnp.asarray(counted(data)), data.terminated | data.truncated))
 
-    def score(data: Transition) -> np.ndarray:
+    def counted(data: Transition) -> np.ndarray:
         return np.asarray(jax.vmap(lambda task, d: scores(env, task, d, split))(tasks, data))
 
     could, earned, overs = [probe()], [], []
     for _ in range(schedule.phases):
         lives, data = host_phase(learner, meta, lives, simulators, schedule, learner.explores_by_noise)
-        earned.append(score(data))
+        earned.append(counted(data))
         overs.append(data.terminated | data.truncated)
         could.append(probe())
     close(simulators)
     close(probes)
-    return Lived(*(jnp.asarray(np.stack(column, 1)) for column in (earned, overs, could)), lives.agent)
+    score, over, probed = (jnp.asarray(np.stack(column, 1)) for column in (earned, overs, could))
+    return Lived(score, over, probed, lives.agent)

@@ -43,20 +43,24 @@ def streams(key: PRNGKey) -> Keys:
 
 def copies_of(key: PRNGKey, index: jax.Array | int, copies: int) -> PRNGKeys:
     """Keys `[E]` of the copies at one point of a stream."""
-    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, index), jnp.arange(copies))
+    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, index), jnp.arange(copies, dtype=jnp.int32))
 
 
 def step_keys(key: PRNGKey, age: jax.Array, schedule: Schedule) -> tuple[PRNGKeys, PRNGKeys, PRNGKeys]:
     """Keys `[T, E]` for acting, stepping and restarting in one phase; made at once, outside the scan."""
-    times = age * schedule.steps + jnp.arange(schedule.steps)
-    keys = jax.vmap(lambda t: copies_of(streams(key).steps, t, schedule.copies))(times)
-    keys = jax.vmap(jax.vmap(lambda k: jax.random.split(k, 3)))(keys)
-    return keys[..., 0], keys[..., 1], keys[..., 2]
+    keys = jax.random.split(jax.random.fold_in(streams(key).steps, age), 3)
+    key_act, key_step, key_reset = (jax.random.split(k, (schedule.steps, schedule.copies)) for k in keys)
+    return key_act, key_step, key_reset
 
 
 def where(condition: jax.Array, new: PyTree, old: PyTree) -> PyTree:
     """`new` where `condition`, leaf by leaf."""
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)
+
+
+def appended(trees: PyTree, last: PyTree) -> PyTree:
+    """One more entry at the end of the leading axis."""
+    return jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), trees, last)
 
 
 def conceive(learner: Learner, meta: PyTree, descriptor: jax.Array | None, key: PRNGKey, copies: int) -> Agent:
@@ -128,10 +132,10 @@ def advance(
     learner: Learner, env: Environment, meta: PyTree, life: Life, schedule: Schedule, explore: bool = True
 ) -> tuple[Life, Lifetime]:
     """K phases; returns the life as it stands then, and the record of what happened."""
-    end, data = jax.lax.scan(
-        lambda now, _: live_phase(learner, env, meta, now, schedule, explore), life, length=schedule.phases
-    )
-    return end, recorded(learner, life, end, data)
+    live = lambda now, _: live_phase(learner, env, meta, now, schedule, explore)
+    before, earlier = jax.lax.scan(live, life, length=schedule.phases - 1)
+    end, last = live(before, None)  # apart: where nothing reads what the last `adapt` made, the compiler drops it
+    return end, recorded(learner, life, end, appended(earlier, last))
 
 
 def recorded(learner: Learner, start: Life, end: Life, data: Transition) -> Lifetime:
@@ -183,9 +187,9 @@ def replay(
         return adapt(inner, *phase), judge(inner, phase[0])
 
     def slice_phases(start: int, stop: int) -> tuple[Transition, jax.Array]:
-        return jax.tree.map(lambda x: x[start:stop], (life.data, jnp.arange(phases)))
+        return jax.tree.map(lambda x: x[start:stop], (life.data, jnp.arange(phases, dtype=jnp.int32)))
 
     inner, _ = jax.lax.scan(pass_by, inner, slice_phases(0, first))
     inner, judged = jax.lax.scan(pass_judged, inner, slice_phases(first, phases - 1))
     last = judge(inner, jax.tree.map(lambda x: x[-1], life.data))  # no adaptation after the phase judged last
-    return jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), judged, last)
+    return appended(judged, last)

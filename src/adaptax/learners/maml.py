@@ -15,7 +15,7 @@ from adaptax.inner.gradient import Loss
 from adaptax.inner.policy_gradient import Adapting, PolicyGradient
 from adaptax.nn.net import PureNet
 from adaptax.nn.policy import feed_forward
-from adaptax.ops.optimise import clipped_adam
+from adaptax.ops.optimise import clipped_adam, mean_gradient
 from adaptax.ops.policy_gradient import clipped_surrogate, standardise
 
 
@@ -108,7 +108,8 @@ class MAML(Learner):
     def init(self, key: PRNGKey) -> Meta:
         """Fresh parameters."""
         policy = self.inner.policy.init(key)
-        step_size = jax.tree.map(lambda _: jnp.asarray(self.inner_lr, float), policy) if self.learn_step_sizes else ()
+        sizes = jax.tree.map(lambda p: jnp.full(p.shape if p.size == 0 else (), self.inner_lr, float), policy)
+        step_size = sizes if self.learn_step_sizes else ()
         params = {"policy": policy, "step_size": step_size}
         return Meta(params, self._optimiser().init(params))
 
@@ -136,13 +137,11 @@ class MAML(Learner):
         del key
         weights = self._weights(lifetimes.data.reward.shape[1])
 
-        def loss(params: PyTree) -> Array:
-            outer = meta._replace(params=params)
-            judged = jax.vmap(lambda life: replay(self, outer, life, self._judge, weights))(lifetimes)
-            return jnp.mean(judged)
+        def loss(params: PyTree, life: Lifetime) -> Array:
+            return jnp.mean(replay(self, meta._replace(params=params), life, self._judge, weights))
 
         def epoch(now: Meta, _: None) -> tuple[Meta, Metrics]:
-            value, gradient = jax.value_and_grad(loss)(now.params)
+            value, gradient = mean_gradient(loss, now.params, lifetimes)
             change, optimiser = self._optimiser().update(gradient, now.optimiser)
             size = optax.tree.norm(gradient)
             return Meta(optax.apply_updates(now.params, change), optimiser), {"loss": value, "gradient_norm": size}

@@ -173,7 +173,7 @@ class RL2(Learner):
     def _advantages(self, data: Transition) -> Float[Array, " L"]:
         value = data.extras.value
         following = jnp.append(value[1:], 0.0)  # the life's end ends the return
-        follow = 1.0 - (data.terminated | data.truncated) * float(not self.across_episodes)
+        follow = 1.0 - (data.terminated | data.truncated).astype(float) * float(not self.across_episodes)
         return gae(data.reward, self.discount * follow, value, following, self.gae_lambda)
 
     def _loss(self, params: PyTree, part: Batch, entropy_weight: Array) -> tuple[Array, Metrics]:

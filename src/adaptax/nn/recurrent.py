@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 
 from adaptax.nn.net import Params, linear, linear_init
 
+UNROLLED = 64  # sequences up to this length are compiled without a loop: faster, and still quick to compile
+
 
 class Recurrent(NamedTuple):
     """A sequence model as pure functions of one unbatched sequence.
@@ -80,6 +82,7 @@ def gru(inputs: int, hidden: int) -> Recurrent:
             h = recur(params, h, from_input)
             return h, h
 
-        return jax.lax.scan(next_state, begin(params), jax.vmap(linear, (None, 0))(params["input"], xs))[1]
+        from_inputs = jax.vmap(linear, (None, 0))(params["input"], xs)
+        return jax.lax.scan(next_state, begin(params), from_inputs, unroll=len(xs) <= UNROLLED)[1]
 
     return Recurrent(init, begin, step, unroll, hidden)
