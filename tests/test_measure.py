@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import adaptax as ax
-from adaptax.core.evaluate import Lived, first_episode_return
+from adaptax.core.evaluate import Lived
 from adaptax.measure import draw_tasks, measure, summarise
+from adaptax.ops.returns import first_episode_return
 from adaptax.testing.probes import GoalOnLine
 
 

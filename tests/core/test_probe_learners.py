@@ -172,7 +172,7 @@ class Elder(Learner):
             "last": lifetimes.last.inner,
             "task": lifetimes.descriptor[:, 0],
             "time": lifetimes.data.step.observation[:, 0, 0, 0, 0],
-            "replayed": jax.vmap(lambda life: replay(self, meta, life, judge, (1.0, 1.0)))(lifetimes),
+            "replayed": jax.vmap(lambda life: replay(self, meta, life, judge))(lifetimes),
             "age": lifetimes.age,
             "fresh": lifetimes.fresh,
         }

@@ -14,6 +14,7 @@ from adaptax.core.env import AbstractEnvironment, Environment
 from adaptax.core.learner import Learner
 from adaptax.core.lifetime import Life, born, collect, copies_of, live_phase, restart, step_keys, streams
 from adaptax.core.types import PRNGKey, PRNGKeys, PyTree, Schedule, Task, Transition
+from adaptax.ops.returns import first_episode_return
 
 PROBE = 2**31 - 1  # the place in a life's streams that probes draw from; no life reaches it
 
@@ -25,12 +26,6 @@ class Lived(NamedTuple):
     over: jax.Array  # [K, T, E] an episode ended with this step
     probe: jax.Array  # [K + 1] greedy return after k phases, mean over copies
     agent: PyTree  # after the last phase
-
-
-def first_episode_return(score: jax.Array, over: jax.Array) -> jax.Array:
-    """Return of the first episode of a phase, mean over copies; inputs `[T, E]`."""
-    before = jnp.cumsum(over.astype(jnp.int32), 0) - over.astype(jnp.int32)
-    return jnp.sum(jnp.where(before == 0, score, 0.0), 0).mean()
 
 
 def scores(env: AbstractEnvironment, task: Task, data: Transition, split: str | None) -> jax.Array:

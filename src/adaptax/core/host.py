@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax.core.env import HostEnvironment, Simulator
-from adaptax.core.evaluate import Lived, first_episode_return, probe_life, scores
+from adaptax.core.evaluate import Lived, probe_life, scores
 from adaptax.core.learner import Learner
 from adaptax.core.lifetime import Life, adapted, conceive, copies_of, recorded, step_keys, streams
 from adaptax.core.types import Lifetime, PRNGKey, PRNGKeys, PyTree, Schedule, Step, Task, Transition
+from adaptax.ops.returns import first_episode_return
 
 Simulators = list[list[Simulator]]  # [B][E]
 

@@ -4,7 +4,7 @@ Written for one task. Randomness is derived per (life, step, copy), never carrie
 loop here and the host loop in `core.host` draw the same numbers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -48,9 +48,10 @@ def copies_of(key: PRNGKey, index: jax.Array | int, copies: int) -> PRNGKeys:
 
 def step_keys(key: PRNGKey, age: jax.Array, schedule: Schedule) -> tuple[PRNGKeys, PRNGKeys, PRNGKeys]:
     """Keys `[T, E]` for acting, stepping and restarting in one phase; made at once, outside the scan."""
-    keys = jax.random.split(jax.random.fold_in(streams(key).steps, age), 3)
-    key_act, key_step, key_reset = (jax.random.split(k, (schedule.steps, schedule.copies)) for k in keys)
-    return key_act, key_step, key_reset
+    moments = jax.vmap(lambda k: jax.random.split(k, schedule.steps), out_axes=1)
+    now = jax.random.fold_in(streams(key).steps, age)
+    act, step, reset = (moments(copies_of(now, purpose, schedule.copies)) for purpose in range(3))
+    return act, step, reset
 
 
 def where(condition: jax.Array, new: PyTree, old: PyTree) -> PyTree:
@@ -150,7 +151,7 @@ def replay(
     meta: PyTree,
     life: Lifetime,
     judge: Callable[[PyTree, Transition], PyTree],
-    weights: Sequence[float] | None = None,
+    first: int = 0,
     remat: bool = False,
 ) -> PyTree:
     r"""What `judge` says of each phase, as a differentiable function of `meta`: the path of every meta-gradient.
@@ -163,13 +164,12 @@ def replay(
         meta: The outer state to differentiate by.
         life: One life (no task axis).
         judge: Maps the inner state and the data `[T, E, ...]` of one phase to what is wanted of it.
-        weights: K numbers; phases before the first that is not zero are adapted through but not judged.
+        first: The first phase to be judged; those before are adapted through.
         remat: Recompute each `adapt` in the backward pass instead of storing it.
 
     Returns:
-        The judgements, stacked along a leading axis: one for each phase from the first with a weight on.
+        The judgements, stacked along a leading axis: one for each phase from `first` on.
     """
-    first = next((k for k, weight in enumerate(weights or (1.0,)) if weight), 0)
     phases = life.data.reward.shape[0]
     key_adapt = streams(life.key).adapt
 

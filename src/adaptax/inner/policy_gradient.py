@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.core.types import PRNGKey, PyTree, Step, Transition
+from adaptax.core.types import Metrics, PRNGKey, PyTree, Step, Transition
 from adaptax.inner.gradient import Loss, sgd_step
 from adaptax.nn.policy import Policy
 from adaptax.ops.policy_gradient import standardise
-from adaptax.ops.returns import discounted_returns, gae
+from adaptax.ops.returns import discounted_returns, first_episode_return, gae
 
 
 class Adapting(NamedTuple):
@@ -86,6 +86,12 @@ class PolicyGradient(NamedTuple):
         sizes = jax.tree.map(lambda size: size * falling, step_size)
         params = sgd_step(self.loss or self.surrogate, now.params, data, sizes, first_order)
         return Adapting(params, now.steps + 1)
+
+
+def phase_returns(data: Transition) -> Metrics:
+    """Return of the first episode of the first and of the last phase, of lives `[B, K, T, E, ...]` as lived."""
+    returns = jax.vmap(jax.vmap(first_episode_return))(data.reward, data.terminated | data.truncated).mean(0)
+    return {"return_first_phase": returns[0], "return_last_phase": returns[-1]}
 
 
 def linear_baseline(

@@ -5,14 +5,14 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from adaptax.core.learner import Learner
 from adaptax.core.lifetime import replay
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive, Real
 from adaptax.inner.gradient import Loss
-from adaptax.inner.policy_gradient import Adapting, PolicyGradient
+from adaptax.inner.policy_gradient import Adapting, PolicyGradient, phase_returns
 from adaptax.nn.net import PureNet
 from adaptax.nn.policy import feed_forward
 from adaptax.ops.optimise import clipped_adam, mean_gradient
@@ -135,21 +135,29 @@ class MAML(Learner):
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Outer gradient steps through the replayed inner loops."""
         del key
-        weights = self._weights(lifetimes.data.reward.shape[1])
+        phases = lifetimes.data.reward.shape[1]
+        first = {"last": phases - 1, "adapted": 1, "all": 0}[self.outer_phases]
+        raw = self.inner._replace(standardised=False)
+        judged = jax.tree.map(lambda x: x[:, first:], lifetimes.data)
+        # one scale for all tasks and phases: where more is at stake, more is to be learned
+        advantage = standardise(jax.vmap(jax.vmap(raw.advantages))(judged))
 
-        def loss(params: PyTree, life: Lifetime) -> Array:
-            return jnp.mean(replay(self, meta._replace(params=params), life, self._judge, weights))
+        def loss(params: PyTree, entry: tuple[Lifetime, Transition, Array]) -> Array:
+            life, data, advantage = entry
+            judge = lambda inner, data: self.inner.log_prob(inner.params, data)
+            log_prob = replay(self, meta._replace(params=params), life, judge, first)
+            if self.outer_loss == "ppo":
+                return -clipped_surrogate(log_prob, data.extras, advantage, self.clip)
+            return -jnp.mean(jnp.exp(log_prob - data.extras) * advantage)
 
         def epoch(now: Meta, _: None) -> tuple[Meta, Metrics]:
-            value, gradient = mean_gradient(loss, now.params, lifetimes)
+            value, gradient = mean_gradient(loss, now.params, (lifetimes, judged, advantage))
             change, optimiser = self._optimiser().update(gradient, now.optimiser)
             size = optax.tree.norm(gradient)
             return Meta(optax.apply_updates(now.params, change), optimiser), {"loss": value, "gradient_norm": size}
 
         meta, metrics = jax.lax.scan(epoch, meta, length=self.epochs)
-        earned = lifetimes.data.reward.sum(2).mean((0, 2))
-        returns = {"return_first_phase": earned[0], "return_last_phase": earned[-1]}
-        return meta, jax.tree.map(jnp.mean, metrics) | returns
+        return meta, jax.tree.map(jnp.mean, metrics) | phase_returns(lifetimes.data)
 
     def problems(self) -> list[str]:
         """Several outer steps on one batch need the clipped loss."""
@@ -157,17 +165,6 @@ class MAML(Learner):
         return (
             ["epochs above 1 need outer_loss ppo: after one step the plain gradient is off-policy"] if several else []
         )
-
-    def _judge(self, inner: Adapting, data: Transition) -> Float[Array, ""]:
-        """L': the outer loss of one phase."""
-        log_prob, advantage = self.inner.log_prob(inner.params, data), standardise(self.inner.advantages(data))
-        if self.outer_loss == "ppo":
-            return -clipped_surrogate(log_prob, data.extras, advantage, self.clip)
-        return -jnp.mean(jnp.exp(log_prob - data.extras) * advantage)
-
-    def _weights(self, phases: int) -> list[float]:
-        first = {"last": phases - 1, "adapted": 1, "all": 0}[self.outer_phases]
-        return [float(k >= first) for k in range(phases)]
 
     def _optimiser(self) -> optax.GradientTransformation:
         return clipped_adam(self.learning_rate, self.max_gradient, self.bound.meta_steps * self.epochs)

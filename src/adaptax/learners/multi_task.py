@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from adaptax.core.learner import Learner, Privilege
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive, Real
-from adaptax.inner.policy_gradient import Adapting, PolicyGradient
+from adaptax.inner.policy_gradient import Adapting, PolicyGradient, phase_returns
 from adaptax.nn.net import mlp
 from adaptax.nn.policy import feed_forward
 from adaptax.ops.optimise import clipped_adam, minibatch_epochs
@@ -162,7 +162,7 @@ class MultiTask(Learner):
         state, metrics = minibatch_epochs(
             self._loss, self._optimiser(), meta[:2], batch, key, epochs=self.epochs, minibatches=self.minibatches
         )
-        return Meta(*state), metrics | {"train_return": data.reward.sum(1).mean()}
+        return Meta(*state), metrics | phase_returns(lifetimes.data)
 
     def problems(self) -> list[str]:
         """Minibatches must divide the batch."""

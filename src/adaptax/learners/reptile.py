@@ -9,7 +9,7 @@ from jaxtyping import Array
 from adaptax.core.learner import Learner
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive, Real
-from adaptax.inner.policy_gradient import Adapting, PolicyGradient
+from adaptax.inner.policy_gradient import Adapting, PolicyGradient, phase_returns
 from adaptax.nn.net import PureNet
 from adaptax.nn.policy import feed_forward
 
@@ -103,6 +103,5 @@ class Reptile(Learner):
         del key
         left = jnp.maximum(1.0 - meta.updates.astype(float) / self.bound.meta_steps, 0.0)
         move = lambda theta, phi: theta + self.learning_rate * left * (phi.mean(0) - theta)
-        earned = lifetimes.data.reward.sum(2).mean((0, 2))
-        metrics = {"return_first_phase": earned[0], "return_last_phase": earned[-1]}
-        return Meta(jax.tree.map(move, meta.params, lifetimes.last.inner.params), meta.updates + 1), metrics
+        params = jax.tree.map(move, meta.params, lifetimes.last.inner.params)
+        return Meta(params, meta.updates + 1), phase_returns(lifetimes.data)

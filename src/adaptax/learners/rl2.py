@@ -15,7 +15,7 @@ from adaptax.nn.recurrent import Recurrent, gru
 from adaptax.ops.distributions import Distribution, initial_log_std, policy_over
 from adaptax.ops.optimise import clipped_adam, minibatch_epochs
 from adaptax.ops.policy_gradient import clipped_surrogate, standardise
-from adaptax.ops.returns import gae
+from adaptax.ops.returns import gae, sequence_returns
 
 
 class Meta(NamedTuple):
@@ -56,8 +56,8 @@ class RL2(Learner):
         hidden: Units of the GRU.
         tasks: Tasks in a meta-step.
         copies: Environment copies in one task, each with a memory of its own.
-        across_episodes: Whether returns run on across episodes; False where every step pays alike, as in balancing.
         episodes: Episodes in a training life; None is as many as the environment's protocol has.
+        across_episodes: Whether returns run on across episodes; False where every step pays alike, as in balancing.
         epochs: Passes over a batch of lives.
         minibatches: Parts of a pass.
         learning_rate: Step size of Adam, falling linearly to zero over the training.
@@ -152,7 +152,7 @@ class RL2(Learner):
         state, metrics = minibatch_epochs(
             loss, self._optimiser(), meta[:2], batch, key, epochs=self.epochs, minibatches=self.minibatches
         )
-        return Meta(*state, meta.updates + 1), metrics | {"train_return": data.reward.sum(1).mean()}
+        return Meta(*state, meta.updates + 1), metrics | sequence_returns(data.reward, data.terminated | data.truncated)
 
     def problems(self) -> list[str]:
         """Minibatches must divide the lives."""

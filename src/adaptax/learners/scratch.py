@@ -7,7 +7,7 @@ from jaxtyping import Array
 from adaptax.core.learner import Learner
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Real
-from adaptax.inner.policy_gradient import Adapting, PolicyGradient
+from adaptax.inner.policy_gradient import Adapting, PolicyGradient, phase_returns
 from adaptax.nn.net import PureNet
 from adaptax.nn.policy import feed_forward
 
@@ -94,5 +94,4 @@ class Scratch(Learner):
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Nothing changes; the returns are reported."""
         del key
-        earned = lifetimes.data.reward.sum(2).mean((0, 2))
-        return meta, {"return_first_phase": earned[0], "return_last_phase": earned[-1]}
+        return meta, phase_returns(lifetimes.data)

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 def discounted_returns(
@@ -43,3 +43,15 @@ def gae(
     """
     delta = reward + discount * next_value - value
     return discounted_returns(delta, discount * lambda_ * follow)
+
+
+def first_episode_return(reward: Float[Array, "T E"], over: Bool[Array, "T E"]) -> Float[Array, ""]:
+    """Return of the first episode of a phase, mean over copies."""
+    before = jnp.cumsum(over.astype(jnp.int32), 0) - over.astype(jnp.int32)
+    return jnp.sum(jnp.where(before == 0, reward, 0.0), 0).mean()
+
+
+def sequence_returns(reward: Float[Array, "N L"], over: Bool[Array, "N L"]) -> dict[str, Float[Array, ""]]:
+    """Metrics of N sequences of episodes: mean reward of a sequence, and for each episode that ended."""
+    ended = jnp.maximum(jnp.sum(over.astype(reward.dtype)), 1.0)
+    return {"train_return": reward.sum(1).mean(), "episode_return": jnp.sum(reward) / ended}

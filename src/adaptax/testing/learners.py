@@ -258,8 +258,7 @@ def witness(learner: Learner, env: Environment, state: TrainState, key: PRNGKey)
         start = born(learner, env, meta, task, key, schedule.copies)
         end, (acted, data) = jax.lax.scan(lambda life, _: phase(meta, life), start, length=schedule.phases)
         lifetime = recorded(learner, start, end, data)
-        weights = (1.0,) * schedule.phases
-        return lifetime, acted, replay(learner, meta, lifetime, lambda inner, _: inner, weights)
+        return lifetime, acted, replay(learner, meta, lifetime, lambda inner, _: inner)
 
     return Witness(tasks, keys, *jax.vmap(live, (axis, 0, 0))(metas, tasks, keys))
 

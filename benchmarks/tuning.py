@@ -1,0 +1,93 @@
+"""How the presets of the comparisons were found: the same number of trials for methods and baselines, from one grid.
+
+    python benchmarks/tuning.py point-navigation            # all learners
+    python benchmarks/tuning.py cartpole maml multi-task
+
+Every trial trains one seed and is judged on validation tasks, by its greedy return averaged over the phases from 1 on.
+The seed and the keys differ from those of the results. `benchmarks/results/tuning-ENV.json` keeps every trial.
+"""
+
+import argparse
+import json
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import adaptax as ax
+from adaptax.config import replaced
+from adaptax.presets.tuned import TUNED
+from adaptax.registry import LEARNERS
+from speed.timing import machine
+
+RESULTS = Path(__file__).parent / "results"
+SEED = 100  # results use seeds 0, 1, 2
+TRIALS = 6
+
+
+def grid(**values: list[Any]) -> list[dict[str, Any]]:
+    """All combinations."""
+    return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
+
+
+GRADIENT = ("maml", "fomaml", "meta-sgd")
+STEPS = {
+    "point-navigation": [1.0, 2.0, 3.0],
+    "cartpole": [1.0, 3.0, 10.0],
+    "pendulum": [1.0, 3.0, 10.0],
+}
+
+
+def trials(learner: str, env: str) -> list[dict[str, Any]]:
+    """Six settings of one learner, on top of its preset."""
+    steps = STEPS[env]
+    if learner in GRADIENT:
+        return grid(inner_lr=steps, learning_rate=[3e-3, 1e-2])
+    if learner == "reptile":
+        return grid(inner_lr=steps, learning_rate=[0.2, 0.5])
+    if learner == "scratch":
+        return grid(inner_lr=steps, inner_decay=[0.0, 1.0])
+    if learner == "multi-task":
+        return grid(inner_lr=steps, learning_rate=[3e-4, 1e-3])
+    return grid(learning_rate=[3e-4, 1e-3, 3e-3], gae_lambda=[0.9, 0.95])  # oracle
+
+
+def trial(learner: str, env_name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """One training and what validation tasks say of it."""
+    env = ax.make(env_name)
+    base, meta_steps = ax.preset(learner, env_name)
+    begun = time.monotonic()
+    run = ax.train(replaced(base, fields, "learner"), env, meta_steps=meta_steps, seed=SEED)
+    seconds = round(time.monotonic() - begun, 1)
+    phases = ax.evaluate(run, split="validation", tasks=400, episodes=6, seed=SEED).as_dict()["phase_return"]
+    adapted = phases[1:]
+    return {"fields": fields, "score": sum(adapted) / len(adapted), "phase_return": phases, "train_seconds": seconds}
+
+
+def main() -> None:
+    """Runs the trials of an environment's learners and keeps them."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("env", choices=STEPS)
+    parser.add_argument("learners", nargs="*", help="by default all that have a preset there")
+    options = parser.parse_args()
+    jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "adaptax" / "benchmarks"))
+    known = [name for name in LEARNERS if (name, options.env) in TUNED and name not in ("rl2", "random")]
+    path = RESULTS / f"tuning-{options.env}.json"
+    for learner in options.learners or known:
+        tried = []
+        for fields in trials(learner, options.env):
+            tried.append(trial(learner, options.env, fields))
+            print(learner, fields, *(f"{x:.2f}" for x in tried[-1]["phase_return"]), flush=True)
+        assert len(tried) == TRIALS
+        best = max(tried, key=lambda t: t["score"])["fields"]
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        kept |= {"command": f"python benchmarks/tuning.py {options.env}", "seed": SEED, "machine": machine()}
+        kept[learner] = {"best": best, "trials": tried}
+        path.write_text(json.dumps(kept, indent=1) + "\n")
+        print(learner, "best", best, flush=True)
+
+
+if __name__ == "__main__":
+    main()
