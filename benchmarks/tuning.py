@@ -32,32 +32,29 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
     return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
 
 
-GRADIENT = ("maml", "fomaml", "meta-sgd")
-STEPS = {
-    "point-navigation": [1.0, 2.0, 3.0],
-    "cartpole": [1.0, 3.0, 10.0],
-    "pendulum": [1.0, 3.0, 10.0],
-}
+STEPS = {"point-navigation": [1.0, 2.0, 3.0], "cartpole": [1.0, 3.0, 10.0], "pendulum": [1.0, 2.0, 5.0]}
+LENGTH = {"point-navigation": 1.0, "cartpole": 1.0, "pendulum": 0.5}  # of a trial, in trainings
+RATES = {"point-navigation": [3e-3, 1e-2], "cartpole": [3e-3, 1e-2], "pendulum": [5e-3, 1e-2]}
 
 
 def trials(learner: str, env: str) -> list[dict[str, Any]]:
     """Six settings of one learner, on top of its preset."""
-    steps = STEPS[env]
-    if learner in GRADIENT:
-        return grid(inner_lr=steps, learning_rate=[3e-3, 1e-2])
     if learner == "reptile":
-        return grid(inner_lr=steps, learning_rate=[0.2, 0.5])
+        return grid(inner_lr=STEPS[env], learning_rate=[0.2, 0.5])
     if learner == "scratch":
-        return grid(inner_lr=steps, inner_decay=[0.0, 1.0])
+        return grid(inner_lr=[0.5, 2.0, 8.0], inner_decay=[0.0, 1.0])
     if learner == "multi-task":
-        return grid(inner_lr=steps, learning_rate=[3e-4, 1e-3])
-    return grid(learning_rate=[3e-4, 1e-3, 3e-3], gae_lambda=[0.9, 0.95])  # oracle
+        return grid(inner_lr=[0.1, 0.5, 2.0], learning_rate=[1e-3, 3e-3])
+    if learner == "oracle":
+        return grid(learning_rate=[3e-4, 1e-3, 3e-3], minibatches=[8, 16])
+    return grid(inner_lr=STEPS[env], learning_rate=RATES[env])  # maml and its kin
 
 
 def trial(learner: str, env_name: str, fields: dict[str, Any]) -> dict[str, Any]:
     """One training and what validation tasks say of it."""
     env = ax.make(env_name)
     base, meta_steps = ax.preset(learner, env_name)
+    meta_steps = max(1, int(meta_steps * LENGTH[env_name]))
     begun = time.monotonic()
     run = ax.train(replaced(base, fields, "learner"), env, meta_steps=meta_steps, seed=SEED)
     seconds = round(time.monotonic() - begun, 1)

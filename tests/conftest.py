@@ -13,6 +13,8 @@ from hypothesis import settings
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Most programs here compile for seconds and run for milliseconds: this leaves half of the compiler's work out.
+jax.config.update("jax_disable_most_optimizations", True)
 # Compiled programs are kept from one test run to the next.
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
@@ -21,12 +23,12 @@ settings.register_profile("adaptax", deadline=None, derandomize=True, max_exampl
 settings.load_profile("adaptax")
 
 
-@pytest.fixture(scope="module")
-def quick_compilation():
-    """For tests whose programs compile for seconds and run for milliseconds: leaves half the compiler's work out."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
+@pytest.fixture
+def optimised():
+    """For the few tests that train long enough to want what the compiler can do."""
     jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

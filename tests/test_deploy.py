@@ -69,6 +69,12 @@ def test_an_adapted_agent_can_be_kept_and_taken_up_again(tmp_path: Path) -> None
     assert np.abs(np.asarray(life.adapted.carry)).max() > 0
 
 
+def test_an_observation_of_another_shape_is_refused() -> None:
+    life = ax.load(ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1)).begin(seed=0)
+    with pytest.raises(ValueError, match=r"shape \(3,\); this agent was trained on \(1,\)"):
+        life.act(np.zeros(3))
+
+
 def test_observe_before_act_is_refused() -> None:
     life = ax.load(ax.train(ax.Random(tasks=2), BANDIT, meta_steps=1)).begin()
     with pytest.raises(RuntimeError, match="call act"):

@@ -24,6 +24,8 @@ from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.registry import name_of
 from adaptax.runs import Run, elsewhere, open_run
 
+ArrayLike = Any  # whatever numpy makes an array of
+
 
 class Agent:
     """A trained learner, ready to live in a task that some other program runs.
@@ -80,18 +82,19 @@ class LifeInHand:
         """The agent as it stands, `inner` and `carry`, with leading axes for the life and the copy."""
         return self._life.agent
 
-    def act(self, observation: np.ndarray, explore: bool | None = None) -> np.ndarray:
+    def act(self, observation: ArrayLike, explore: bool | None = None) -> np.ndarray:
         """The next action (with several copies, leading axis E on observation and action).
 
         Args:
             observation: What is seen now; after an episode's end, the first observation of the next one.
             explore: Whether to try things; None is the learner's own way of living in a new task.
+
+        Raises:
+            ValueError: The observation has another shape than those of the training.
         """
         learner, life = self.agent.learner, self._life
         explore = learner.explores_by_noise if explore is None else explore
-        like = life.step.observation
-        now = life.step._replace(observation=jnp.asarray(np.reshape(observation, like.shape), like.dtype))
-        self._life = life._replace(step=now)
+        self._life = life._replace(step=life.step._replace(observation=jnp.asarray(self._seen(observation))))
         moment = np.int32(len(self._records))
         action, carry, extras = act_all(learner, self.agent.meta, self._life, self._keys, moment, explore)
         self._pending = (np.asarray(action), carry, jax.tree.map(np.asarray, extras))
@@ -99,10 +102,10 @@ class LifeInHand:
 
     def observe(
         self,
-        next_observation: np.ndarray,
-        reward: float | np.ndarray,
-        terminated: bool | np.ndarray,
-        truncated: bool | np.ndarray,
+        next_observation: ArrayLike,
+        reward: ArrayLike,
+        terminated: ArrayLike,
+        truncated: ArrayLike,
     ) -> bool:
         """What came of the last action; adapts where a phase ends.
 
@@ -117,7 +120,7 @@ class LifeInHand:
         (action, carry, extras), self._pending = self._pending, None
         step, shape = jax.tree.map(np.asarray, self._life.step), self._life.step.first.shape
         wide: Callable[..., Any] = lambda x, dtype: np.broadcast_to(np.asarray(x, dtype).reshape(1, -1), shape)
-        successor: Any = np.reshape(next_observation, step.observation.shape).astype(step.observation.dtype)
+        successor = self._seen(next_observation)
         earned = wide(reward, step.previous_reward.dtype)
         ended, cut = wide(terminated, bool), wide(truncated, bool)
         self._records.append(Transition(step, action, earned, successor, ended, cut, extras))
@@ -128,6 +131,14 @@ class LifeInHand:
             return False
         self._adapt()
         return self.agent.learner.reset_each_phase
+
+    def _seen(self, observation: ArrayLike) -> Any:
+        """An observation with its leading axes for the life and the copy."""
+        like, seen = self._life.step.observation, np.asarray(observation)
+        if seen.size != like.size:
+            expected = like.shape[1:] if self.agent.schedule.copies > 1 else like.shape[2:]
+            raise ValueError(f"the observation has shape {seen.shape}; this agent was trained on {expected}")
+        return seen.reshape(like.shape).astype(like.dtype)
 
     def _adapt(self) -> None:
         agent, data = self.agent, stack(self._records, axis=1)

@@ -19,7 +19,6 @@ from adaptax.errors import ConfigError, FaultyEnvironmentError
 from adaptax.ops.spaces import Box, Discrete
 from adaptax.testing.compare import require_finite
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 BOUNDS = np.array([[-1.0], [-1.0]], np.float32), np.array([[2.0], [3.0]], np.float32)
 NARROW = np.array([0.0, -2.0], np.float32), np.array([1.0, np.inf], np.float32)
 SEED = np.array([1, 2], np.uint32)

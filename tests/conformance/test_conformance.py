@@ -10,7 +10,6 @@ from adaptax.registry import ENVIRONMENTS, LEARNERS
 from adaptax.testing.probes import CueRecall, GoalOnLine, IdentityTask
 from adaptax.testing.toys import Clock, Corridor, Target
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 PROBES = (CueRecall, GoalOnLine, IdentityTask, Clock, Corridor, Target)
 
 

@@ -7,7 +7,6 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from adaptax.adapters.gymnasium import from_gymnasium
 from adaptax.adapters.on_host import OnHost
@@ -21,7 +20,6 @@ from adaptax.envs.cartpole import CartPole, CartPoleState
 from adaptax.envs.grid import GridNavigation
 from adaptax.testing.compare import require_same
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 HORIZON, TASKS = 12, 4
 ENV = CartPole(horizon=HORIZON)
 

@@ -13,7 +13,6 @@ from adaptax.core.lifetime import advance, born, replay, streams
 from adaptax.core.types import Schedule
 from adaptax.testing.toys import Clock
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 NEVER = 99  # a task that never terminates before the horizon
 
 

@@ -18,7 +18,7 @@ from adaptax.inner.gradient import sgd_step
 from adaptax.learners.maml import MAML
 from adaptax.testing.toys import Target
 
-pytestmark = pytest.mark.usefixtures("quick_compilation", "x64")
+pytestmark = pytest.mark.usefixtures("x64")
 
 ENVIRONMENTS = {"continuous": PointNavigation(horizon=4), "discrete": GridNavigation(size=3, horizon=4)}
 

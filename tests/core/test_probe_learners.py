@@ -18,8 +18,6 @@ from adaptax.core.types import Schedule
 from adaptax.testing.compare import require_same
 from adaptax.testing.toys import Clock, Corridor, Target
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 class Meta(NamedTuple):
     """Outer state; `seen` is what the last update was given, kept for the test to look at."""

@@ -9,7 +9,6 @@ from adaptax.inner.policy_gradient import PolicyGradient, linear_baseline, time_
 from adaptax.nn.policy import feed_forward
 from adaptax.ops.spaces import Box, Discrete
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 PARAMS = {"w": jnp.array([1.0, -2.0]), "b": jnp.array(3.0)}
 
 

@@ -19,9 +19,6 @@ from adaptax.testing.compare import differences, require_same
 from adaptax.testing.learners import Watched, communicates, seed_of, train
 from adaptax.testing.toys import Clock, Target
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
 # Environments
 
 

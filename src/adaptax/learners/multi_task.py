@@ -60,7 +60,7 @@ class MultiTask(Learner):
         minibatches: Parts of a pass.
         learning_rate: Step size of Adam, falling linearly to zero over the training.
         discount: Discount of rewards.
-        gae_lambda: Lambda of generalised advantage estimation.
+        gae_lambda: Lambda of generalised advantage estimation, in training and in fine-tuning.
         clip: Clipping range of PPO.
         entropy: Weight of the entropy bonus.
         value_weight: Weight of the critic's squared error.
@@ -107,7 +107,7 @@ class MultiTask(Learner):
         """The rule of fine-tuning, and the policy it moves."""
         spec = self.bound
         policy = feed_forward(spec.observation, spec.action, self.hidden, context=self._told_size, log_std=self.log_std)
-        return PolicyGradient(policy, self.discount, 1.0, self.inner_decay)
+        return PolicyGradient(policy, self.discount, self.gae_lambda, self.inner_decay)
 
     @property
     def _told_size(self) -> int:
