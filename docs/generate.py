@@ -51,7 +51,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def fields_table(config: Any) -> str:
     """Name, default, legal values and meaning of every field."""
-    known, helps = fields_of(config), attributes_of(type(config).__doc__ or "")
+    known, helps = fields_of(config), attributes_of(type(config))
     rows = []
     for name in public_fields(config):
         legal = known[name].legal().strip() if name in known else "from Python only"

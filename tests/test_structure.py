@@ -8,7 +8,7 @@ MAY_IMPORT = {
     "ops": {"ops"},
     "nn": {"nn", "ops"},
     "core": {"core", "ops"},
-    "inner": {"inner", "core", "nn", "ops"},
+    "inner": {"inner", "core", "nn", "ops", "fields"},
     "learners": {"core", "nn", "ops", "inner", "fields"},
     "envs": {"envs", "core", "ops", "fields"},
     "references": {"references", "core", "envs", "ops"},

@@ -83,7 +83,7 @@ def fields_of(config: Any) -> dict[str, Field]:
     """The public fields of an instance of a learner or environment, with their help from its docstring."""
     cls = type(config)
     hints = typing.get_type_hints(cls, include_extras=True)
-    helps = attributes_of(cls.__doc__ or "")
+    helps = attributes_of(cls)
     found = (
         describe_field(f.name, hints[f.name], getattr(config, f.name), helps.get(f.name, ""))
         for f in dataclasses.fields(cls)
@@ -92,19 +92,19 @@ def fields_of(config: Any) -> dict[str, Field]:
     return {field.name: field for field in found if field}
 
 
-def attributes_of(docstring: str) -> dict[str, str]:
-    """The `Attributes:` section of a docstring: name -> description."""
-    lines = iter(inspect.cleandoc(docstring).split("Attributes:\n", 1)[-1].splitlines())
+def attributes_of(cls: type) -> dict[str, str]:
+    """The `Attributes:` sections of a class and of those it inherits from, in the order of the fields."""
     helps: dict[str, str] = {}
-    name = ""
-    for line in lines:
-        entry = re.match(r"    (\w+): (.*)", line)
-        if entry:
-            name, helps[entry[1]] = entry[1], entry[2]
-        elif name and line.startswith("        "):
-            helps[name] += " " + line.strip()
-        elif line.strip():
-            break
+    for base in reversed(cls.__mro__):
+        name = ""
+        for line in inspect.cleandoc(base.__doc__ or "").split("Attributes:\n", 1)[-1].splitlines():
+            entry = re.match(r"    (\w+): (.*)", line)
+            if entry:
+                name, helps[entry[1]] = entry[1], entry[2]
+            elif name and line.startswith("        "):
+                helps[name] += " " + line.strip()
+            elif line.strip():
+                break
     return helps
 
 

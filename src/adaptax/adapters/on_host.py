@@ -4,13 +4,12 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from adaptax.core.env import Environment, HostEnvironment, Simulator, TaskSplit
+from adaptax.adapters.wrapper import Wrapper
+from adaptax.core.env import Environment, HostEnvironment, Simulator
 from adaptax.core.types import PyTree, Task
-from adaptax.ops.spaces import Space
 
 # One cache for all copies: a jitted method of each copy would be traced again for every one of them.
 _reset = eqx.filter_jit(lambda env, task, seed: env.reset(task, _key(seed)))
@@ -40,42 +39,13 @@ class CompiledSimulator(Simulator):
         return observation, float(reward), bool(terminated), bool(truncated)
 
 
-class OnHost(HostEnvironment):
+class OnHost(Wrapper, HostEnvironment):
     """The compiled environment `env` as a host environment; slow, and equal to it.
 
     Use it to test a learner on the host path, or as the pattern for a simulator of your own.
     """
 
     env: Environment
-
-    @property
-    def observation_space(self) -> Space:
-        """Space of one observation."""
-        return self.env.observation_space
-
-    @property
-    def action_space(self) -> Space:
-        """Space of one action."""
-        return self.env.action_space
-
-    @property
-    def episode_steps(self) -> int:
-        """Longest episode, in steps."""
-        return self.env.episode_steps
-
-    @property
-    def episodes(self) -> int:
-        """Episodes in a life."""
-        return self.env.episodes
-
-    @property
-    def tasks(self) -> TaskSplit:
-        """The same tasks."""
-        return self.env.tasks
-
-    def describe(self, task: Task) -> Float[Array, " F"]:
-        """The same features."""
-        return self.env.describe(jax.tree.map(jnp.asarray, task))
 
     def simulator(self, task: Task) -> CompiledSimulator:
         """A new copy of `task`."""

@@ -7,14 +7,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from adaptax.core.learner import Learner
 from adaptax.core.lifetime import replay
-from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
-from adaptax.fields import Count, Fraction, NonNegative, Positive, Real
+from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Transition
+from adaptax.fields import Count, Positive
+from adaptax.inner.by_gradient import ByGradient
 from adaptax.inner.gradient import Loss
 from adaptax.inner.policy_gradient import Adapting, PolicyGradient, phase_returns
-from adaptax.nn.net import PureNet
-from adaptax.nn.policy import feed_forward
 from adaptax.ops.optimise import clipped_adam, mean_gradient
 from adaptax.ops.policy_gradient import clipped_surrogate, standardise
 
@@ -26,7 +24,7 @@ class Meta(NamedTuple):
     optimiser: optax.OptState
 
 
-class MAML(Learner):
+class MAML(ByGradient):
     r"""Model-agnostic meta-learning: learn where to start, so that one step of policy gradient goes far.
 
     In a new task the policy starts at $\theta$, acts for a phase in E copies, takes a gradient step on what it lived,
@@ -36,26 +34,14 @@ class MAML(Learner):
     $\theta \leftarrow \theta - \beta \nabla_\theta \sum_T \sum_k w_k L'(\phi_k(\theta), D_k)$.
 
     Attributes:
-        tasks: Tasks in a meta-step.
-        copies: Environment copies in one task: episodes behind one inner gradient.
-        steps: Steps in a phase; None is one longest episode.
-        inner_steps: Gradient steps before the last phase of a training life.
-        inner_lr: Step size of the inner loop; where step sizes are learned, their first value.
-        inner_decay: How fast the step size falls along a life: step k has inner_lr / (1 + k inner_decay).
-        hidden: Units in each of the two layers of the policy.
         first_order: Ignore second derivatives (FOMAML).
         learn_step_sizes: Learn one step size for each leaf of the policy, of any sign (Meta-SGD).
         outer_phases: Phases that the outer loss weights: the last, all after the first, or all.
         outer_loss: Plain policy gradient, or PPO's clipped surrogate (needed for several epochs).
         epochs: Outer gradient steps for each batch of lives.
         learning_rate: Step size of the outer loop, falling linearly to zero over the training.
-        discount: Discount of rewards.
-        gae_lambda: Lambda of generalised advantage estimation.
         clip: Clipping range of the outer PPO loss.
-        standardised: Divide the inner loop's advantages by their standard deviation (the outer loop's always are).
-        log_std: First log standard deviation of actions, relative to half the width of a bounded action space.
         max_gradient: Global norm that outer gradients are clipped to.
-        network: Another policy network in place of the two layers.
         inner_loss: Another inner loss in place of L.
 
     References:
@@ -66,44 +52,22 @@ class MAML(Learner):
     is the ratio form, whose second derivative includes how the sampled data depend on $\theta$.
     """
 
-    tasks: Count = 40
-    copies: Count = 20
-    steps: Count | None = None
-    inner_steps: Count = 1
-    inner_lr: Real = 0.5
-    inner_decay: NonNegative = 0.0
-    hidden: Count = 64
     first_order: bool = False
     learn_step_sizes: bool = False
     outer_phases: Literal["last", "adapted", "all"] = "last"
     outer_loss: Literal["policy_gradient", "ppo"] = "policy_gradient"
     epochs: Count = 1
     learning_rate: Positive = 3e-3
-    discount: Fraction = 0.99
-    gae_lambda: Fraction = 1.0
     clip: Positive = 0.2
-    standardised: bool = True
-    log_std: Real = 0.0
     max_gradient: Positive = 0.5
-    network: PureNet | None = None
     inner_loss: Loss | None = None
 
-    objective = "phase_return"
-    reset_each_phase = True
     variant = property(lambda self: (self.first_order, self.learn_step_sizes))  # MAML, FOMAML or Meta-SGD
 
     @property
     def inner(self) -> PolicyGradient:
         """The inner loop's rule, and the policy it moves."""
-        spec = self.bound
-        policy = feed_forward(spec.observation, spec.action, self.hidden, net=self.network, log_std=self.log_std)
-        return PolicyGradient(
-            policy, self.discount, self.gae_lambda, self.inner_decay, self.standardised, self.inner_loss
-        )
-
-    def schedule(self, episodes: int | None = None) -> Schedule:
-        """K phases of one longest episode each: `episodes`, or enough for the inner steps and a last look."""
-        return Schedule(episodes or self.inner_steps + 1, self.steps or self.bound.episode_steps, self.copies)
+        return super().inner._replace(loss=self.inner_loss)
 
     def init(self, key: PRNGKey) -> Meta:
         """Fresh parameters."""
@@ -113,18 +77,10 @@ class MAML(Learner):
         params = {"policy": policy, "step_size": step_size}
         return Meta(params, self._optimiser().init(params))
 
-    def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[Adapting, tuple]:
-        """Every life starts at theta."""
-        del key, descriptor
-        return self.inner.begin(meta.params["policy"]), ()
-
-    def act(
-        self, meta: Meta, inner: Adapting, carry: tuple, step: Step, key: PRNGKey, explore: bool
-    ) -> tuple[Array, tuple, Array]:
-        """The adapted policy; records the log-probability."""
-        del meta
-        action, log_prob = self.inner.act(inner.params, step, key, explore)
-        return action, carry, log_prob
+    def start(self, meta: Meta, key: PRNGKey) -> PyTree:
+        """Theta."""
+        del key
+        return meta.params["policy"]
 
     def adapt(self, meta: Meta, inner: Adapting, data: Transition, key: PRNGKey) -> Adapting:
         """One inner gradient step."""

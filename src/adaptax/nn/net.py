@@ -36,10 +36,28 @@ def pure(constructor: Callable[[Array], Callable[..., Array]]) -> PureNet:
     return PureNet(init, apply)
 
 
+def orthogonal(key: Array, rows: int, columns: int) -> Float[Array, "rows columns"]:
+    """A random matrix with orthonormal rows or columns, by Gram-Schmidt with every projection made twice.
+
+    Not by LAPACK's QR: where lives that begin with fresh weights are vmapped, a program with batched calls of it can
+    hang for good on a CPU (jax 0.10.2).
+    """
+    size, number = max(rows, columns), min(rows, columns)
+
+    def straighten(i: Array, vectors: Array) -> Array:
+        before = jnp.where(jnp.arange(number)[:, None] < i, vectors, 0.0)
+        vector = vectors[i]
+        for _ in range(2):
+            vector = vector - (before @ vector) @ before
+        return vectors.at[i].set(vector / jnp.linalg.norm(vector))
+
+    vectors = jax.lax.fori_loop(0, number, straighten, jax.random.normal(key, (number, size)))
+    return vectors if rows < columns else vectors.T
+
+
 def linear_init(key: Array, inputs: int, outputs: int, gain: float = 2.0**0.5) -> Params:
     """Orthogonal weights times `gain`, zero biases (Saxe et al., 2013, arXiv:1312.6120)."""
-    weight = jax.nn.initializers.orthogonal(gain)(key, (inputs, outputs), float)
-    return {"weight": weight, "bias": jnp.zeros(outputs)}
+    return {"weight": gain * orthogonal(key, inputs, outputs), "bias": jnp.zeros(outputs)}
 
 
 def linear(params: Params, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:

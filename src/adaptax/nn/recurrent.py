@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.nn.net import Params, linear, linear_init
+from adaptax.nn.net import Params, linear, linear_init, orthogonal
 
 UNROLLED = 64  # sequences up to this length are compiled without a loop: faster, and still quick to compile
 
@@ -56,10 +56,9 @@ def gru(inputs: int, hidden: int) -> Recurrent:
     def init(key: Array) -> Params:
         key_input, key_state = jax.random.split(key)
         state = jax.random.split(key_state, 3)
-        orthogonal = [linear_init(k, hidden, hidden, 1.0)["weight"] for k in state]
         return {
             "input": linear_init(key_input, inputs, 3 * hidden, 1.0),
-            "state": jnp.concatenate(orthogonal, -1),
+            "state": jnp.concatenate([orthogonal(k, hidden, hidden) for k in state], -1),
             "candidate_bias": jnp.zeros(hidden),
         }
 

@@ -57,12 +57,7 @@ def adaptation_curve(
         legend: Name the curves in the figure, where there are several.
     """
     curves = _curves(results, "episode_return", lambda data, n: 1.0 + np.arange(n), labels, colours)
-    with matplotlib.rc_context(RC):
-        axes = axes or _new()
-        _lines(axes, _steady(results))
-        _draw(axes, curves, legend)
-        _say(axes, "episode", "return of the episode", whole=True)
-    return _figure(axes)
+    return _beside_lines(results, curves, axes, legend, "episode", "return of the episode")
 
 
 def probe_curve(
@@ -75,12 +70,7 @@ def probe_curve(
 ) -> Figure:
     """Greedy return on probe episodes after k phases, k = 0 .. K; arguments as in `adaptation_curve`."""
     curves = _curves(results, "phase_return", lambda data, n: 1.0 * np.arange(n), labels, colours)
-    with matplotlib.rc_context(RC):
-        axes = axes or _new()
-        _lines(axes, _steady(results))
-        _draw(axes, curves, legend)
-        _say(axes, "phases of adaptation", "greedy return", whole=True)
-    return _figure(axes)
+    return _beside_lines(results, curves, axes, legend, "phases of adaptation", "greedy return")
 
 
 def step_curve(
@@ -93,11 +83,20 @@ def step_curve(
 ) -> Figure:
     """Return of the episode finished last, over environment steps; arguments as in `adaptation_curve`."""
     curves = _curves(results, "return_at_step", lambda data, n: numbers(data.get("steps"))[:n], labels, colours)
+    return _beside_lines(
+        results, curves, axes, legend, "environment steps in the task", "return of the last episode", markers=False
+    )
+
+
+def _beside_lines(
+    results: Results, curves: list, axes: Axes | None, legend: bool, across: str, up: str, markers: bool = True
+) -> Figure:
+    """Curves beside the lines of the references."""
     with matplotlib.rc_context(RC):
         axes = axes or _new()
         _lines(axes, _steady(results))
-        _draw(axes, curves, legend, markers=False)
-        _say(axes, "environment steps in the task", "return of the last episode", whole=True)
+        _draw(axes, curves, legend, markers=markers)
+        _say(axes, across, up, whole=True)
     return _figure(axes)
 
 

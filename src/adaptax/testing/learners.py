@@ -17,13 +17,13 @@ from jaxtyping import Array, Float
 
 from adaptax import checkpoint
 from adaptax.adapters.on_host import OnHost
-from adaptax.core.env import Environment, TaskSplit
+from adaptax.adapters.wrapper import Wrapper
+from adaptax.core.env import Environment
 from adaptax.core.host import host_lifetimes
 from adaptax.core.learner import Learner, traced
 from adaptax.core.lifetime import Life, born, live_phase, recorded, replay
 from adaptax.core.trainer import TrainState, draw, init_states, run_chunk
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PRNGKeys, PyTree, Task
-from adaptax.ops.spaces import Space
 from adaptax.testing.compare import arrays, require, require_finite, require_same
 
 META_STEPS = 3
@@ -42,7 +42,7 @@ class Tally:
     count = 0
 
 
-class Watched(Environment):
+class Watched(Wrapper, Environment):
     """An environment that behaves the same, counts how often it is traced, and can disguise its descriptors.
 
     `disguise` is an array, so that a disguised run is the very same program with another input.
@@ -51,31 +51,6 @@ class Watched(Environment):
     env: Environment
     disguise: Float[Array, " F"]
     tally: Tally = eqx.field(static=True)
-
-    @property
-    def observation_space(self) -> Space:
-        """Space of one observation."""
-        return self.env.observation_space
-
-    @property
-    def action_space(self) -> Space:
-        """Space of one action."""
-        return self.env.action_space
-
-    @property
-    def episode_steps(self) -> int:
-        """Longest episode, in steps."""
-        return self.env.episode_steps
-
-    @property
-    def episodes(self) -> int:
-        """Episodes in a life."""
-        return self.env.episodes
-
-    @property
-    def tasks(self) -> TaskSplit:
-        """The same tasks."""
-        return self.env.tasks
 
     def reset(self, task: Task, key: PRNGKey) -> tuple[PyTree, Array]:
         """A new episode."""
