@@ -2,6 +2,7 @@
 
     python benchmarks/learning.py --list
     python benchmarks/learning.py rl2-bernoulli-bandit-5
+    python benchmarks/learning.py cartpole          # a comparison: every learner there, and MAML's paired differences
 
 Training uses exactly the preset that `adaptax train LEARNER ENV` uses; tasks, keys and seeds of the report were used
 neither in training nor in tuning.
@@ -17,7 +18,7 @@ import jax
 
 import adaptax as ax
 from adaptax.measure import Samples, stack_seeds
-from adaptax.runs import values_of
+from adaptax.runs import Run, values_of
 from speed.timing import machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -33,62 +34,97 @@ class Pair(NamedTuple):
     bar: str
     tasks: int = 1000
     episodes: int | None = None
-    copies: int | None = None  # environment copies at test; None is as many as in training
+    one_copy: bool = False  # evaluate with one environment copy as well: what one robot would get
 
 
 BANDIT, GRID, POINT = "bernoulli-bandit", "grid-navigation", "point-navigation"
-POINT_BAR = "after one gradient step >= -12, after three >= -6, within 10 minutes"
 PAIRS = {
     "rl2-bernoulli-bandit-5": Pair("rl2", BANDIT, {"arms": 5}, "mean >= 6.64, each >= 6.62, 2 minutes", 100_000),
-    "rl2-bernoulli-bandit-10": Pair(
-        "rl2", BANDIT, {"arms": 10}, "mean >= 6.68, no seed below 6.66, 2 minutes", 100_000
-    ),
-    "rl2-bernoulli-bandit-50": Pair(
-        "rl2", BANDIT, {"arms": 50}, "mean >= 6.69, no seed below 6.67, 2 minutes", 100_000
-    ),
+    "rl2-bernoulli-bandit-10": Pair("rl2", BANDIT, {"arms": 10}, "mean >= 6.68, each >= 6.66, 2 minutes", 100_000),
+    "rl2-bernoulli-bandit-50": Pair("rl2", BANDIT, {"arms": 50}, "mean >= 6.69, each >= 6.67, 2 minutes", 100_000),
     "rl2-grid-navigation": Pair("rl2", GRID, {}, ">= 35.7; episodes 3 and 4 >= 10.9; 5 minutes", 20_000),
-    "maml-point-navigation": Pair("maml", POINT, {}, POINT_BAR, 1000, 5),
-    "maml-point-navigation-one-copy": Pair("maml", POINT, {}, "none: what one robot would get", 1000, 5, 1),
-    "fomaml-point-navigation": Pair("fomaml", POINT, {}, "beside maml", 1000, 5),
-    "meta-sgd-point-navigation": Pair("meta-sgd", POINT, {}, "beside maml", 1000, 5),
-    "reptile-point-navigation": Pair("reptile", POINT, {}, "beside maml", 1000, 5),
-    "scratch-point-navigation": Pair("scratch", POINT, {}, "beside maml", 1000, 5),
-    "multi-task-point-navigation": Pair("multi-task", POINT, {}, "beside maml", 1000, 5),
-    "oracle-point-navigation": Pair("oracle", POINT, {}, "beside maml", 1000, 5),
+    "maml-point-navigation": Pair(
+        "maml", POINT, {}, "after one gradient step >= -12, after three >= -6, within 10 minutes", 1000, 6, True
+    ),
 }
-PAIRS |= {
-    f"{learner}-{env}": Pair(learner, env, {}, "beside maml", 1000, 6)
-    for env in ("cartpole", "pendulum")
-    for learner in ("maml", "scratch", "multi-task", "oracle")
+# Comparisons: the first learner against the others, on the same tasks and keys.
+COMPARED = {
+    POINT: ("maml", "fomaml", "meta-sgd", "reptile", "scratch", "multi-task", "oracle"),
+    "cartpole": ("maml", "scratch", "multi-task", "oracle"),
+    "pendulum": ("maml", "scratch", "multi-task", "oracle"),
 }
+BAR = "maml above scratch and multi-task at every phase from 1, paired intervals excluding zero"
+for env_name, learners in COMPARED.items():
+    for learner_name in learners:
+        PAIRS.setdefault(f"{learner_name}-{env_name}", Pair(learner_name, env_name, {}, BAR, 1000, 6))
 
 
-def one_seed(pair: Pair, seed: int) -> tuple[dict[str, Any], ax.Evaluation]:
-    """Trains and evaluates one seed."""
-    env = ax.make(pair.env, **pair.env_fields)
+def trained(pair: Pair, seed: int) -> tuple[Run, float]:
+    """One training and its seconds."""
     learner, meta_steps = ax.preset(pair.learner, pair.env)
     begun = time.monotonic()
-    run = ax.train(learner, env, meta_steps=meta_steps, seed=seed)
-    seconds = time.monotonic() - begun
-    fields = {"copies": pair.copies} if pair.copies else None
-    result = ax.evaluate(run, tasks=pair.tasks, episodes=pair.episodes, seed=1, learner_fields=fields)
+    run = ax.train(learner, ax.make(pair.env, **pair.env_fields), meta_steps=meta_steps, seed=seed)
+    return run, round(time.monotonic() - begun, 1)
+
+
+def about(run: Run, seconds: float, result: ax.Evaluation) -> dict[str, Any]:
+    """One seed, in short."""
     data = result.as_dict()
     kept = {name: data[name] for name in ("total_return", "episode_return", "phase_return")}
     curve = [[line["step"], line["seconds"], line["validation"]] for line in run.history if "validation" in line]
-    about = {"seed": seed, "train_seconds": round(seconds, 1), "meta_steps": meta_steps}
-    return about | kept | {"validation_curve": curve}, result
+    head = {"seed": run.settings.seed, "train_seconds": seconds, "meta_steps": run.settings.meta_steps}
+    return head | kept | {"validation_curve": curve}
 
 
-def together(results: list[ax.Evaluation]) -> dict[str, Any]:
+def together(results: list[ax.Evaluation]) -> ax.Evaluation:
     """Evaluations of several seeds on the same tasks as one, with intervals over tasks and seeds."""
     samples = stack_seeds([Samples(*(values[0] for values in result.samples)) for result in results])
-    return results[0]._replace(samples=samples, seeds=len(results)).as_dict()
+    return results[0]._replace(samples=samples, seeds=len(results))
+
+
+def publish(name: str, pair: Pair, seeds: int) -> ax.Evaluation:
+    """Trains, evaluates and writes one pair; returns the evaluation over its seeds."""
+    runs = [trained(pair, seed) for seed in range(seeds)]
+    fields = values_of(ax.preset(pair.learner, pair.env)[0])
+    for suffix, changed in (("", None), ("-one-copy", {"copies": 1}))[: 1 + pair.one_copy]:
+        results = [
+            ax.evaluate(run, tasks=pair.tasks, episodes=pair.episodes, seed=1, learner_fields=changed)
+            for run, _ in runs
+        ]
+        joint = together(results)
+        each = [about(*run, result) for run, result in zip(runs, results, strict=True)]
+        slowest = {"train_seconds": max(seconds for _, seconds in runs)}
+        head = {"name": name + suffix, "bar": "none: what one robot would get" if suffix else pair.bar}
+        write(name + suffix, head | joint.as_dict() | {"fields": fields} | slowest | {"runs": each}, name)
+        phases = [[round(value, 2) for value in run["phase_return"]] for run in each]
+        print(name + suffix, [round(run["total_return"], 3) for run in each], phases, slowest, flush=True)
+        found = joint if not suffix else found
+    return found
+
+
+def compare(env: str, results: dict[str, ax.Evaluation]) -> None:
+    """Writes the paired differences of the first learner to the others, phase by phase."""
+    ours, *others = COMPARED[env]
+    differences = {}
+    for other in others:
+        mean, low, high = results[ours].minus(results[other])
+        differences[other] = {"phase_return": mean.tolist(), "ci95": [low.tolist(), high.tolist()]}
+        print(f"{ours} - {other}", [f"{m:.2f} ({a:.2f}, {b:.2f})" for m, a, b in zip(mean, low, high, strict=True)])
+    head = {"environment": env, "bar": BAR, "tasks": results[ours].tasks, "seeds": results[ours].seeds}
+    write(f"comparison-{env}", head | {f"{ours} minus": differences}, env)
+
+
+def write(name: str, result: dict[str, Any], argument: str) -> None:
+    """One JSON of a result, with what it takes to make it again."""
+    RESULTS.mkdir(exist_ok=True)
+    made = {"command": f"python benchmarks/learning.py {argument}", "machine": machine()}
+    (RESULTS / f"{name}.json").write_text(json.dumps(result | made, indent=1) + "\n")
 
 
 def main() -> None:
-    """Runs the pairs named, or all."""
+    """Runs the pairs and comparisons named, or all."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", help="pairs; by default all")
+    parser.add_argument("names", nargs="*", help="pairs, or environments with a comparison; by default everything")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
@@ -96,26 +132,13 @@ def main() -> None:
         print("\n".join(f"{name:<34} {pair.bar}" for name, pair in PAIRS.items()))
         return
     jax.config.update("jax_compilation_cache_dir", str(CACHE))
-    for name in options.names or PAIRS:
-        pair = PAIRS[name]
-        learner, _ = ax.preset(pair.learner, pair.env)
-        runs, results = zip(*(one_seed(pair, seed) for seed in range(options.seeds)), strict=True)
-        summary = {
-            "name": name,
-            "bar": pair.bar,
-            **together(list(results)),
-            "fields": values_of(learner),
-            "train_seconds": max(run["train_seconds"] for run in runs),
-            "runs": runs,
-            "command": f"python benchmarks/learning.py {name}",
-            "machine": machine(),
-        }
-        path = RESULTS / f"{name}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(summary, indent=1) + "\n")
-        each = [round(run["total_return"], 3) for run in runs]
-        phases = [[round(value, 2) for value in run["phase_return"]] for run in runs]
-        print(name, "total", each, "phases", phases, summary["train_seconds"], "s", flush=True)
+    alone = [name for name, pair in PAIRS.items() if pair.env not in COMPARED]
+    for name in options.names or [*alone, *COMPARED]:
+        if name in COMPARED:
+            members = {learner: f"{learner}-{name}" for learner in COMPARED[name]}
+            compare(name, {learner: publish(m, PAIRS[m], options.seeds) for learner, m in members.items()})
+        else:
+            publish(name, PAIRS[name], options.seeds)
 
 
 if __name__ == "__main__":

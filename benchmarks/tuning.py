@@ -33,7 +33,7 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
 
 
 STEPS = {"point-navigation": [1.0, 2.0, 3.0], "cartpole": [1.0, 3.0, 10.0], "pendulum": [1.0, 2.0, 5.0]}
-LENGTH = {"point-navigation": 1.0, "cartpole": 1.0, "pendulum": 0.5}  # of a trial, in trainings
+LENGTH = {"point-navigation": 0.5, "cartpole": 1.0, "pendulum": 0.5}  # of a trial, in trainings
 RATES = {"point-navigation": [3e-3, 1e-2], "cartpole": [3e-3, 1e-2], "pendulum": [5e-3, 1e-2]}
 
 

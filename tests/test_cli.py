@@ -102,6 +102,19 @@ def test_run_folder_has_all_its_files(trained: Path) -> None:
     assert len(lines[-1]["train_return"]) == 2
 
 
+def test_the_first_line_of_progress_comes_at_once(tmp_path: Path) -> None:
+    """Training says within ten seconds that it compiles, on two cores that other tests use too."""
+    words = ["train", "rl2", "bernoulli-bandit", "--meta-steps", "2", "--out", str(tmp_path / "run"), *TINY]
+    begun = time.monotonic()
+    with subprocess.Popen([sys.executable, "-m", "adaptax", *words], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline() + process.stderr.readline()
+        seconds = time.monotonic() - begun
+        rest = process.stderr.read()
+    assert "compiling; then meta-steps 0 to 2" in first and seconds < 10, f"{first} after {seconds:.1f} s"
+    assert "compiled, and the first" in rest and process.returncode == 0
+
+
 def test_evaluate_json_has_every_promised_key(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
     code, out, _ = run(capsys, "evaluate", str(trained), "--tasks", "50", "--json")
     result = json.loads(out)
