@@ -14,7 +14,7 @@ def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path) -> None:
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "adaptax/py.typed" in names and "adaptax/cli.py" in names
+    assert "adaptax/py.typed" in names and "adaptax/cli/options.py" in names
     assert all(name.startswith("adaptax") for name in names), "only the package goes into the wheel"
     venv.create(tmp_path / "empty", with_pip=True)
     python = tmp_path / "empty" / "bin" / "python"

@@ -1,16 +1,20 @@
 """What each command does, once its words are known to be right."""
 
+import importlib.util
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 from rich.console import Console
 
-from adaptax import cli, deploy
+from adaptax import deploy
 from adaptax.checkpoint import to_arrays
-from adaptax.config import replaced
+from adaptax.cli import options as asked
+from adaptax.config import nearest, replaced
 from adaptax.core.env import AbstractEnvironment
 from adaptax.errors import ConfigError
 from adaptax.evaluation import evaluate as evaluate_run
@@ -30,7 +34,7 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
-def train(options: cli.Train, changes: dict[str, dict[str, Any]]) -> str:
+def train(options: asked.Train, changes: dict[str, dict[str, Any]]) -> str:
     """`adaptax train`."""
     use_compilation_cache()
     learner, meta_steps = preset(options.learner_name, options.env_name, options.preset)
@@ -50,7 +54,7 @@ def train(options: cli.Train, changes: dict[str, dict[str, Any]]) -> str:
     return _finished(work, folder, options.json)
 
 
-def resume(options: cli.Resume, changes: dict[str, dict[str, Any]]) -> str:
+def resume(options: asked.Resume, changes: dict[str, dict[str, Any]]) -> str:
     """`adaptax resume`."""
     del changes
     use_compilation_cache()
@@ -68,7 +72,7 @@ def _finished(work: Any, folder: Path, as_json: bool) -> str:
     steps = [int(step) for step in run.saved.best_step]
     if as_json:
         done = {"run": str(folder), "meta_steps": run.step, "best_validation": best, "best_step": steps}
-        return cli.as_json(done | {"last": run.history[-1]})
+        return to_json(done | {"last": run.history[-1]})
     shown = ", ".join(f"{score:.3f} at meta-step {step}" for score, step in zip(best, steps, strict=True))
     return (
         f"best on validation tasks: {shown}\n"
@@ -78,7 +82,7 @@ def _finished(work: Any, folder: Path, as_json: bool) -> str:
     )
 
 
-def evaluate(options: cli.Evaluate, changes: dict[str, dict[str, Any]]) -> str:
+def evaluate(options: asked.Evaluate, changes: dict[str, dict[str, Any]]) -> str:
     """`adaptax evaluate`."""
     use_compilation_cache()
     run = open_run(options.run)
@@ -98,19 +102,19 @@ def evaluate(options: cli.Evaluate, changes: dict[str, dict[str, Any]]) -> str:
     )
     path = save_evaluation(result, Path(options.run))
     if options.json:
-        return cli.as_json(result.as_dict())
+        return to_json(result.as_dict())
     score = "" if result.normalised is None else f"normalised {result.normalised:.3f} (1 is {result.normalised_by})\n"
     return f"{result.table()}{score}kept in {path}"
 
 
-def adapt(options: cli.Adapt, changes: dict[str, dict[str, Any]]) -> str:
+def adapt(options: asked.Adapt, changes: dict[str, dict[str, Any]]) -> str:
     """`adaptax adapt`."""
     from safetensors.numpy import save_file
 
     del changes
     use_compilation_cache()
     run = open_run(options.run)
-    env = cli.load_named(options.env_file, own_environment) if options.env_file else None
+    env = load_named(options.env_file, own_environment) if options.env_file else None
     task = deploy.parse_task(env or run.env, options.task) if options.task else None
     result = deploy.adapt(
         run,
@@ -125,7 +129,7 @@ def adapt(options: cli.Adapt, changes: dict[str, dict[str, Any]]) -> str:
     kept.parent.mkdir(exist_ok=True)
     save_file(to_arrays(result.agent), kept)
     if options.json:
-        return cli.as_json(result.as_dict() | {"agent": str(kept)})
+        return to_json(result.as_dict() | {"agent": str(kept)})
     console = Console()
     with console.capture() as captured:
         console.print(result.table())
@@ -145,16 +149,16 @@ def own_environment(named: Any) -> AbstractEnvironment:
     return from_gymnasium(named)
 
 
-def report(options: cli.Report, changes: dict[str, dict[str, Any]]) -> str:
+def report(options: asked.Report, changes: dict[str, dict[str, Any]]) -> str:
     """`adaptax report`."""
     from adaptax.report import write_report
 
     del changes
     path = write_report([Path(run) for run in options.runs], Path(options.out) if options.out else None)
-    return cli.as_json({"report": str(path)}) if options.json else f"report: {path}"
+    return to_json({"report": str(path)}) if options.json else f"report: {path}"
 
 
-def list(options: cli.List, changes: dict[str, dict[str, Any]]) -> str:
+def list(options: asked.List, changes: dict[str, dict[str, Any]]) -> str:
     """`adaptax list`."""
     del changes
     first = lambda entry: (entry.__doc__ or "").strip().split("\n")[0]
@@ -163,16 +167,41 @@ def list(options: cli.List, changes: dict[str, dict[str, Any]]) -> str:
         "environments": {name: first(entry) for name, entry in ENVIRONMENTS.items()},
     }
     if options.json:
-        return cli.as_json(found)
+        return to_json(found)
     lines = []
     for what, entries in found.items():
         lines += [f"{what}:"] + [f"  {name:<18} {text}" for name, text in entries.items()]
     return "\n".join(lines)
 
 
-def cite(options: cli.Cite, changes: dict[str, dict[str, Any]]) -> str:
+def cite(options: asked.Cite, changes: dict[str, dict[str, Any]]) -> str:
     """`adaptax cite`."""
     del changes
     text = lookup(LEARNERS, options.learner_name, "learner").__doc__ or ""
     papers = " ".join(text.split("References:", 1)[-1].split("Differences from the paper", 1)[0].split())
-    return cli.as_json({"learner": options.learner_name, "references": papers}) if options.json else papers
+    return to_json({"learner": options.learner_name, "references": papers}) if options.json else papers
+
+
+def to_json(result: Any) -> str:
+    """One line of JSON."""
+    return json.dumps(result)
+
+
+def load_named(place: str, call: Callable[[Any], Any] = lambda x: x) -> Any:
+    """What `file.py:Name` names, imported because the user asked for it on the command line.
+
+    Raises:
+        ConfigError: there is no such file or name.
+    """
+    path, _, name = place.partition(":")
+    if not name or not Path(path).is_file():
+        raise ConfigError(f"'{place}' must be file.py:Name, with a file that exists")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, name):
+        raise ConfigError(
+            f"{path} has no '{name}'; {nearest(name, [n for n in vars(module) if not n.startswith('_')])}"
+        )
+    return call(getattr(module, name))

@@ -1,146 +1,16 @@
-"""The command line. It checks every name and value, all at once, before any array exists; then it imports the work."""
+"""Checks every name and value of a command line, all at once, before any array exists."""
 
 import dataclasses
-import json
-import sys
 import typing
-from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
-from tyro.conf import Positional, arg
+from tyro.conf import arg
 
+from adaptax.cli.options import COMMANDS, Evaluate, Train
 from adaptax.config import Field, describe_field, fields_of, nearest, problems_of, replaced
-from adaptax.errors import AdaptaxError, ConfigError
-from adaptax.fields import Count, Range, Whole
+from adaptax.errors import ConfigError
+from adaptax.fields import Range
 from adaptax.registry import ENVIRONMENTS, LEARNERS
-
-Split = Literal["test", "validation", "train", "ood"]
-RunFolder = Annotated[str, arg(help="Run folder.", metavar="RUN")]
-
-
-@dataclasses.dataclass
-class Train:
-    """Train a learner on an environment. `adaptax train LEARNER ENV --help` shows the fields of both."""
-
-    learner_name: Annotated[Positional[str], arg(name="LEARNER", help="Name of the learner; see: adaptax list")]
-    env_name: Annotated[Positional[str], arg(name="ENV", help="Name of the environment; see: adaptax list")]
-    seed: Annotated[Whole, arg(help="First seed.")] = 0
-    seeds: Annotated[Count, arg(help="Number of seeds, trained in one program.")] = 1
-    meta_steps: Annotated[Count | None, arg(help="Updates of the outer loop; by default what the preset says.")] = None
-    out: Annotated[str | None, arg(help="Run folder to make; by default runs/<learner>-<env>-<time>-<8 hex>.")] = None
-    preset: Annotated[str, arg(help="Tuned settings to start from.")] = "default"
-    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
-
-
-@dataclasses.dataclass
-class Evaluate:
-    """Test a trained run on tasks it has not seen, beside every reference that is known."""
-
-    run: Positional[RunFolder]
-    split: Annotated[Split, arg(help="Which tasks.")] = "test"
-    tasks: Annotated[Count, arg(help="Number of tasks.")] = 1000
-    episodes: Annotated[Count | None, arg(help="Episodes in a life; by default as many as in training.")] = None
-    seed: Annotated[Whole, arg(help="Of tasks and lives; the same seed gives every learner the same.")] = 1
-    checkpoint: Annotated[str, arg(help="best, last, or a meta-step.")] = "best"
-    oracle: Annotated[str | None, arg(help="Run of an oracle, to normalise where no optimum is computable.")] = None
-    env_name: Annotated[str | None, arg(name="env", help="Test on another environment.")] = None
-    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
-
-
-@dataclasses.dataclass
-class Adapt:
-    """Let a trained agent live in a task of your own; prints returns per episode and keeps the adapted agent."""
-
-    run: Positional[RunFolder]
-    task: Annotated[str | None, arg(help="The task as JSON; by default one test task.")] = None
-    env_file: Annotated[str | None, arg(help="Your environment, as file.py:Name.")] = None
-    episodes: Annotated[Count | None, arg(help="Episodes in a life; by default as many as in training.")] = None
-    lives: Annotated[Count, arg(help="Lives in the task, for the intervals.")] = 20
-    seed: Annotated[Whole, arg(help="Of the lives.")] = 1
-    checkpoint: Annotated[str, arg(help="best, last, or a meta-step.")] = "best"
-    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
-
-
-@dataclasses.dataclass
-class Resume:
-    """Go on with an interrupted run, bit for bit as if it had not been interrupted."""
-
-    run: Positional[RunFolder]
-    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
-
-
-@dataclasses.dataclass
-class Report:
-    """Write one self-contained HTML page with the curves of one or more runs."""
-
-    runs: Positional[tuple[RunFolder, ...]]
-    out: Annotated[str | None, arg(help="The page; by default report.html in the first run folder.")] = None
-    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
-
-
-@dataclasses.dataclass
-class List:
-    """List learners and environments, each with its first line of documentation."""
-
-    json: Annotated[bool, arg(help="Print as JSON.")] = False
-
-
-@dataclasses.dataclass
-class Cite:
-    """Print the papers behind a learner."""
-
-    learner_name: Annotated[Positional[str], arg(name="LEARNER", help="Name of the learner.")]
-    json: Annotated[bool, arg(help="Print as JSON.")] = False
-
-
-COMMANDS: dict[str, type] = {
-    "train": Train,
-    "evaluate": Evaluate,
-    "adapt": Adapt,
-    "resume": Resume,
-    "report": Report,
-    "list": List,
-    "cite": Cite,
-}
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Entry point; exit codes: 0 done, 2 bad argument, 5 no run, 7 folder in use, 75 preempted, 130 interrupted."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    try:
-        result = run_command(argv)
-    except AdaptaxError as error:
-        if "--debug" in argv:
-            raise
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
-    if result is not None:
-        print(result)
-
-
-def run_command(argv: list[str]) -> str | None:
-    """Parses, checks, and does what is asked; returns what goes to standard output.
-
-    Raises:
-        ConfigError: anything in `argv` is wrong; all of it is named.
-    """
-    debug = "--debug" in argv
-    argv = [word for word in argv if word != "--debug"]
-    del debug
-    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
-        raise ConfigError(f"no command is called '{argv[0]}'; {nearest(argv[0], COMMANDS)}")
-    extended, configs = with_groups(argv)
-    commands = COMMANDS | ({argv[0]: extended} if extended else {})
-    if extended and "--help" not in argv and "-h" not in argv:
-        check(argv, extended, configs)
-    options = tyro.extras.subcommand_cli_from_dict(
-        commands, args=argv, prog="adaptax", description="Deep meta-reinforcement learning.", sort_subcommands=False
-    )
-    from adaptax import commands as work
-
-    return vars(work)[argv[0]](options, {name: changed(options, name, configs) for name in configs})
 
 
 def with_groups(argv: list[str]) -> tuple[type | None, dict[str, Any]]:
@@ -298,30 +168,3 @@ def _parsed(name: str, field: Field, text: str) -> tuple[list[str], Any]:
         value = ...
     wrong = value is ... or field.wrong(value)
     return ([f"{name} is '{text}'; it must be {field.legal()}"] if wrong else []), value
-
-
-def as_json(result: Any) -> str:
-    """One line of JSON."""
-    return json.dumps(result)
-
-
-def load_named(place: str, call: Callable[[Any], Any] = lambda x: x) -> Any:
-    """What `file.py:Name` names, imported because the user asked for it on the command line.
-
-    Raises:
-        ConfigError: there is no such file or name.
-    """
-    import importlib.util
-
-    path, _, name = place.partition(":")
-    if not name or not Path(path).is_file():
-        raise ConfigError(f"'{place}' must be file.py:Name, with a file that exists")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, name):
-        raise ConfigError(
-            f"{path} has no '{name}'; {nearest(name, [n for n in vars(module) if not n.startswith('_')])}"
-        )
-    return call(getattr(module, name))

@@ -1,0 +1,97 @@
+"""What may be asked for: one dataclass a command, which tyro turns into options and help."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from adaptax.fields import Count, Whole
+
+Split = Literal["test", "validation", "train", "ood"]
+RunFolder = Annotated[str, arg(help="Run folder.", metavar="RUN")]
+
+
+@dataclasses.dataclass
+class Train:
+    """Train a learner on an environment. `adaptax train LEARNER ENV --help` shows the fields of both."""
+
+    learner_name: Annotated[Positional[str], arg(name="LEARNER", help="Name of the learner; see: adaptax list")]
+    env_name: Annotated[Positional[str], arg(name="ENV", help="Name of the environment; see: adaptax list")]
+    seed: Annotated[Whole, arg(help="First seed.")] = 0
+    seeds: Annotated[Count, arg(help="Number of seeds, trained in one program.")] = 1
+    meta_steps: Annotated[Count | None, arg(help="Updates of the outer loop; by default what the preset says.")] = None
+    out: Annotated[str | None, arg(help="Run folder to make; by default runs/<learner>-<env>-<time>-<8 hex>.")] = None
+    preset: Annotated[str, arg(help="Tuned settings to start from.")] = "default"
+    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
+
+
+@dataclasses.dataclass
+class Evaluate:
+    """Test a trained run on tasks it has not seen, beside every reference that is known."""
+
+    run: Positional[RunFolder]
+    split: Annotated[Split, arg(help="Which tasks.")] = "test"
+    tasks: Annotated[Count, arg(help="Number of tasks.")] = 1000
+    episodes: Annotated[Count | None, arg(help="Episodes in a life; by default as many as in training.")] = None
+    seed: Annotated[Whole, arg(help="Of tasks and lives; the same seed gives every learner the same.")] = 1
+    checkpoint: Annotated[str, arg(help="best, last, or a meta-step.")] = "best"
+    oracle: Annotated[str | None, arg(help="Run of an oracle, to normalise where no optimum is computable.")] = None
+    env_name: Annotated[str | None, arg(name="env", help="Test on another environment.")] = None
+    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
+
+
+@dataclasses.dataclass
+class Adapt:
+    """Let a trained agent live in a task of your own; prints returns per episode and keeps the adapted agent."""
+
+    run: Positional[RunFolder]
+    task: Annotated[str | None, arg(help="The task as JSON; by default one test task.")] = None
+    env_file: Annotated[str | None, arg(help="Your environment, as file.py:Name.")] = None
+    episodes: Annotated[Count | None, arg(help="Episodes in a life; by default as many as in training.")] = None
+    lives: Annotated[Count, arg(help="Lives in the task, for the intervals.")] = 20
+    seed: Annotated[Whole, arg(help="Of the lives.")] = 1
+    checkpoint: Annotated[str, arg(help="best, last, or a meta-step.")] = "best"
+    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
+
+
+@dataclasses.dataclass
+class Resume:
+    """Go on with an interrupted run, bit for bit as if it had not been interrupted."""
+
+    run: Positional[RunFolder]
+    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
+
+
+@dataclasses.dataclass
+class Report:
+    """Write one self-contained HTML page with the curves of one or more runs."""
+
+    runs: Positional[tuple[RunFolder, ...]]
+    out: Annotated[str | None, arg(help="The page; by default report.html in the first run folder.")] = None
+    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
+
+
+@dataclasses.dataclass
+class List:
+    """List learners and environments, each with its first line of documentation."""
+
+    json: Annotated[bool, arg(help="Print as JSON.")] = False
+
+
+@dataclasses.dataclass
+class Cite:
+    """Print the papers behind a learner."""
+
+    learner_name: Annotated[Positional[str], arg(name="LEARNER", help="Name of the learner.")]
+    json: Annotated[bool, arg(help="Print as JSON.")] = False
+
+
+COMMANDS: dict[str, type] = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "adapt": Adapt,
+    "resume": Resume,
+    "report": Report,
+    "list": List,
+    "cite": Cite,
+}
