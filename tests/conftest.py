@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"  # they take a third of the compiler's time
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
@@ -21,6 +22,13 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 # Examples are the same in every run; the first call of each compiles, so time limits would mean nothing.
 settings.register_profile("adaptax", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("adaptax")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs():
+    """A process may map only so much memory, and every compiled program takes some of it."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture

@@ -41,6 +41,11 @@ def test_round_trip_is_exact(tmp_path: Path) -> None:
     assert jax.random.uniform(back.key) == jax.random.uniform(tree().key)
 
 
+def test_json_gets_none_where_it_has_no_number() -> None:
+    value = {"a": [1.0, float("nan"), [np.float64("inf")]], "b": -float("inf"), "c": "nan", "d": 3}
+    assert checkpoint.plain(value) == {"a": [1.0, None, [None]], "b": None, "c": "nan", "d": 3}
+
+
 def test_every_damage_is_found(tmp_path: Path) -> None:
     folder = tmp_path / "1"
     checkpoint.save(folder, tree(), 1)

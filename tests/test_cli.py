@@ -1,13 +1,16 @@
 """The command line as a user meets it: in a process of its own, or through `main` where JAX must not start twice."""
 
 import json
+import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
+import adaptax as ax
 from adaptax.cli import main
 
 TINY = ["--learner.tasks", "8", "--learner.minibatches", "1", "--learner.hidden", "8"]
@@ -31,6 +34,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+OWN = """
+import gymnasium as gym
+
+def Swing():
+    return gym.make("CartPole-v1", max_episode_steps=10)
+
+class Broken(gym.Env):
+    def __init__(self):
+        raise LookupError("no robot is connected")
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A file with environments of one's own, and a run that was trained on one of them in Python."""
+    home = tmp_path_factory.mktemp("own")
+    (home / "own.py").write_text(OWN)
+    env = ax.from_gymnasium(lambda: gym.make("CartPole-v1", max_episode_steps=10))
+    ax.train(ax.RL2(tasks=2, hidden=4, minibatches=2, epochs=1), env, meta_steps=1, out=home / "run")
+    return home / "own.py", home / "run"
+
+
 def test_help_is_quick_and_starts_no_backend() -> None:
     watch = (
         "import sys, adaptax.cli\n"
@@ -40,11 +65,22 @@ def test_help_is_quick_and_starts_no_backend() -> None:
         "import jax._src.xla_bridge as bridge\n"
         "assert not bridge._backends, 'a backend was started'\n"
     )
-    begun = time.monotonic()
+    spent = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    begun = spent()
     done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
-    seconds = time.monotonic() - begun
+    seconds = spent() - begun
     assert "--learner.hidden" in done.stdout and "--env.arms" in done.stdout
-    assert seconds < 6, f"{seconds:.1f} s"  # 1.5 s on a quiet machine (benchmarks/speed.py); tests share the cores
+    # Promised is 1.5 s on a quiet machine. Other tests share the cores here: so it is time of the processor,
+    # not of the clock, and twice as much of it, for caches are shared too.
+    assert seconds < 3, f"{seconds:.1f} s"
+
+
+def test_help_wherever_it_stands_shows_one_spelling_of_each_field(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "train", "--help", "--seed", "1", "rl2", "bernoulli-bandit")
+    assert code == 0 and "--env.arms" in out and "--learner.sample {True,False}" in out
+    assert "--learner.no-sample" not in out and "--no-json" not in out
+    code, out, _ = run(capsys, "--help")
+    assert code == 0 and "evaluate" in out
 
 
 @pytest.mark.parametrize(
@@ -62,8 +98,29 @@ def test_help_is_quick_and_starts_no_backend() -> None:
         (["train", "maml", "cartpole", "--learner.outer-phases", "lats"], ["one of last, adapted, all"]),
         (["train", "maml", "cartpole", "--learner.epochs", "3"], ["need outer_loss ppo"]),
         (["train", "rl2", "bernoulli-bandit", "--preset", "defualt"], ["did you mean 'default'"]),
-        (["train", "rl2"], ["ENV"]),
+        (["train", "rl2"], ["ENV must be named"]),
+        (["train", "--seed", "1", "--learner.hidden", "8"], ["LEARNER and ENV must be named"]),
         (["cite", "mam"], ["did you mean 'maml'"]),
+        (["cite"], ["LEARNER must be named"]),
+        (["evaluate"], ["RUN must be named"]),
+        (["evaluate", "--tasks", "10"], ["RUN must be named"]),
+        (["adapt", "--json"], ["RUN must be named"]),
+        (["resume"], ["RUN must be named"]),
+        (["report"], ["RUN must be named"]),
+        (["train", "rl2", "bernoulli-bandit", "seeds", "3"], ["'seeds', '3'", "LEARNER ENV", "did you mean '--seeds'"]),
+        (["resume", "one", "two"], ["'two'", "adaptax resume RUN", "--json"]),
+        (["adapt", "one", "two"], ["'two'"]),
+        (["list", "learners"], ["'learners'"]),
+        (["train", "rl2", "bernoulli-bandit", "-seed", "3"], ["no option is called '-seed'", "did you mean '--seed'"]),
+        (["cite", "maml", "rl2"], ["'rl2'"]),
+        (["adapt", "one", "--env.arms", "3"], ["no option is called '--env.arms'"]),
+        (["train", "rl2", "bernoulli-bandit", "--learner.sample"], ["--learner.sample has no value", "True or False"]),
+        (["train", "rl2", "bernoulli-bandit", "--learner.sample", "maybe"], ["'maybe'", "True or False"]),
+        (["train", "rl2", "bernoulli-bandit", "--learner.no-sample"], ["did you mean '--learner.sample'"]),
+        (["train", "rl2", "bernoulli-bandit", "--out", "--json"], ["--out has no value"]),
+        (["train", "rl2", "bernoulli-bandit", "--json=yes"], ["--json takes no value"]),
+        ([], ["no command is given"]),
+        (["--seed", "1", "train"], ["no command is called '--seed'"]),
     ],
 )
 def test_wrong_words_exit_with_2_and_name_everything(
@@ -71,9 +128,33 @@ def test_wrong_words_exit_with_2_and_name_everything(
 ) -> None:
     code, _, err = run(capsys, *argv)
     assert code == 2
-    assert "Traceback" not in err
+    assert "Traceback" not in err and "╭" not in err
     for words in expected:
         assert words in err
+
+
+@pytest.mark.parametrize("spelling", [["--learner.sample", "True"], ["--learner.sample=true"]])
+def test_boolean_fields_take_a_word_and_options_may_come_first(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, spelling: list[str]
+) -> None:
+    words = ["--seed", "1", "--env.arms=3", *spelling, *TINY, "rl2", "--meta-steps", "1", "bernoulli-bandit"]
+    code, out, _ = run(capsys, "train", "--json", *words, "--out", str(tmp_path / "run"))
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert code == 0 and json.loads(out)["meta_steps"] == 1
+    assert config["settings"]["seed"] == 1 and config["environment"]["fields"]["arms"] == 3
+    assert config["learner"]["fields"]["sample"] is True and config["learner"]["fields"]["hidden"] == 8
+
+
+def test_a_path_that_cannot_be_used_exits_with_6_before_training(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in ("file/run", "file/deep/run"):
+        words = ["--meta-steps", "1", "--out", str(tmp_path / out), *TINY]
+        code, _, err = run(capsys, "train", "rl2", "bernoulli-bandit", *words)
+        assert code == 6 and str(tmp_path / "file") in err and "compiling" not in err and "Traceback" not in err
+    with pytest.raises(OSError):
+        main(["train", "rl2", "bernoulli-bandit", *words, "--debug"])
 
 
 def test_a_folder_that_is_no_run_exits_with_5(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -144,6 +225,10 @@ def test_evaluate_elsewhere(capsys: pytest.CaptureFixture[str], trained: Path) -
     assert code == 0 and len(result["episode_return"]) == 4 and result["normalised"] is None
     code, _, err = run(capsys, "evaluate", str(trained), "--env.arms", "3")
     assert code == 5 and "does not fit" in err
+    code, _, err = run(capsys, "evaluate", str(trained), "--env", "cartpole", "--env-file", "own.py:Mine")
+    assert code == 2 and "--env or --env-file" in err
+    code, _, err = run(capsys, "evaluate", str(trained), "--env", "cartpol", "--env.length", "3")
+    assert code == 2 and "--env is 'cartpol'" in err and "--env.length" not in err
 
 
 def test_adapt_prints_before_and_after_and_keeps_the_agent(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
@@ -155,6 +240,60 @@ def test_adapt_prints_before_and_after_and_keeps_the_agent(capsys: pytest.Captur
     assert Path(result["agent"]).is_file()
     code, _, err = run(capsys, "adapt", str(trained), "--task", "[0.1]")
     assert code == 2 and "an example: [" in err
+
+
+def test_adapt_keeps_an_agent_for_everything_that_was_asked(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
+    asked = ([], ["--task", "[0.1, 0.9, 0.2, 0.2, 0.1]"], ["--checkpoint", "last"], ["--episodes", "4"])
+    words = ["adapt", str(trained), "--lives", "2", "--seed", "7", "--json"]
+    kept = [json.loads(run(capsys, *words, *more)[1])["agent"] for more in (*asked, [])]
+    assert len(set(kept)) == len(asked) and kept[0] == kept[-1]
+
+
+def test_a_run_on_an_environment_of_ones_own(capsys: pytest.CaptureFixture[str], own: tuple[Path, Path]) -> None:
+    file, folder = own
+    for command, few in (("adapt", "--lives"), ("evaluate", "--tasks")):
+        words = [command, str(folder), few, "2", "--json"]
+        code, out, _ = run(capsys, *words, "--env-file", f"{file}:Swing")
+        assert code == 0 and json.loads(out)["environment"] == "GymnasiumEnvironment"
+        code, _, err = run(capsys, *words)
+        assert code == 2 and "--env-file" in err and len(err.splitlines()) == 1
+    code, out, _ = run(capsys, "resume", str(folder), "--json", "--env-file", f"{file}:Swing")
+    assert code == 0 and json.loads(out)["meta_steps"] == 1
+    code, _, err = run(capsys, "evaluate", str(folder), "--env-file", f"{file}:Swing", "--env.arms", "3")
+    assert code == 2 and "no option is called '--env.arms'" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("x = 1", "own:Foo", ["must be file.py:Name"]),
+        ("x = 1", "own.py", ["must be file.py:Name"]),
+        ("x = 1", "own.py:Foo", ["own.py:Foo: no 'Foo' in it"]),
+        ("x = 1", "own.py:x", ["own.py:x: it is a int"]),
+        ("import adaptax as ax\nax.make('cartpol')", "own.py:Foo", ["own.py:Foo", "did you mean 'cartpole'"]),
+        ("import no_such_module", "own.py:Foo", ["own.py:Foo", "ModuleNotFoundError: No module named"]),
+        (OWN, "own.py:Broken", ["own.py:Broken", "LookupError: no robot is connected", "--debug"]),
+    ],
+)
+def test_what_is_wrong_with_a_users_file_is_said_in_one_line(
+    capsys: pytest.CaptureFixture[str], trained: Path, tmp_path: Path, text: str, name: str, expected: list[str]
+) -> None:
+    (tmp_path / name.partition(":")[0]).write_text(text)
+    code, _, err = run(capsys, "adapt", str(trained), "--env-file", str(tmp_path / name))
+    assert code == 2 and len(err.splitlines()) == 1
+    for words in expected:
+        assert words in err
+
+
+def test_a_users_file_may_postpone_its_annotations(
+    capsys: pytest.CaptureFixture[str], trained: Path, tmp_path: Path
+) -> None:
+    lines = ["from __future__ import annotations", "from adaptax.envs.bandits import BernoulliBandit"]
+    lines += ["from adaptax.fields import Count", "class Mine(BernoulliBandit):", "    arms: Count = 5"]
+    (tmp_path / "mine.py").write_text("\n".join(lines))
+    words = ["--env-file", f"{tmp_path / 'mine.py'}:Mine", "--json"]
+    code, out, _ = run(capsys, "evaluate", str(trained), "--tasks", "10", *words)
+    assert code == 0 and json.loads(out)["tasks"] == 10
 
 
 def test_resume_of_a_finished_run_changes_nothing(capsys: pytest.CaptureFixture[str], trained: Path) -> None:

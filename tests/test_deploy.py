@@ -10,9 +10,11 @@ import pytest
 import adaptax as ax
 from adaptax.core.evaluate import examine
 from adaptax.core.learner import traced
-from adaptax.errors import ConfigError
+from adaptax.envs.point import PointNavigation
+from adaptax.errors import CheckpointError, ConfigError
 
 BANDIT = ax.make("bernoulli-bandit", arms=3, pulls=6)
+GRID = ax.make("grid-navigation", size=3, horizon=5, tries=2)
 POINT = ax.make("point-navigation", horizon=5)
 
 
@@ -42,7 +44,7 @@ def live(agent: ax.Agent, env: ax.Environment, task, seed: int, steps: int) -> l
 @pytest.mark.parametrize(
     ("learner", "env"),
     [
-        (ax.RL2(tasks=4, minibatches=1, hidden=8, sample=True), BANDIT),
+        (ax.RL2(tasks=4, minibatches=1, hidden=8, sample=True), GRID),
         (ax.MAML(tasks=2, copies=1, hidden=8, inner_steps=2), POINT),
     ],
 )
@@ -52,9 +54,37 @@ def test_a_life_in_hand_is_the_life_that_evaluation_examines(learner: ax.Learner
     task, schedule = env.tasks.test(jax.random.key(3)), agent.schedule
     lived = examine(traced(run.learner), env, agent.meta, task[None], jax.random.key(7)[None], schedule, None)
     rewards = live(agent, env, task, 7, schedule.phases * schedule.steps)
-    if isinstance(learner, ax.MAML):  # the bandit's score is the expected reward, not the reward
-        np.testing.assert_allclose(rewards, np.ravel(lived.score), rtol=1e-4, atol=1e-5)
-    assert len(rewards) == np.size(lived.score)
+    np.testing.assert_allclose(rewards, np.ravel(lived.score), rtol=1e-4, atol=1e-5)
+    assert len(set(rewards)) > 1  # else any life would do
+
+
+class OwnPoint(PointNavigation):
+    """An environment that no registry knows."""
+
+
+def test_runs_in_folders_are_opened_with_what_they_cannot_hold(tmp_path: Path) -> None:
+    smaller = lambda params, data: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params)) + data.reward.mean()
+    learner, env = ax.MAML(tasks=2, copies=1, hidden=8, inner_loss=smaller), OwnPoint(horizon=5)
+    run = ax.train(learner, env, meta_steps=1, out=tmp_path / "run")
+    with pytest.raises(ConfigError, match="own inner_loss"):
+        ax.load(tmp_path / "run", env=env)
+    with pytest.raises(ConfigError, match="own inner_loss"):
+        ax.adapt(tmp_path / "run", env=env)
+    with pytest.raises(ConfigError, match="give env="):
+        ax.adapt(tmp_path / "run", learner=learner)
+    agent = ax.load(tmp_path / "run", env=env, learner=learner)
+    jax.tree.map(np.testing.assert_array_equal, agent.meta, ax.load(run).meta)
+    adapted = [ax.adapt(where, env=env, learner=learner, lives=2).as_dict() for where in (run, tmp_path / "run")]
+    assert adapted[0] == adapted[1]
+
+
+def test_what_was_never_validated_is_refused(tmp_path: Path) -> None:
+    learner = ax.RL2(tasks=4, minibatches=1, hidden=8)
+    run = ax.train(learner, BANDIT, meta_steps=9, validate_every=9, callbacks=[lambda now: True])
+    for use in (ax.load, ax.adapt):
+        with pytest.raises(CheckpointError, match="use checkpoint='last'"):
+            use(run)
+    assert ax.load(run, checkpoint="last").begin().act(np.zeros(1)) in (0, 1, 2)
 
 
 def test_an_adapted_agent_can_be_kept_and_taken_up_again(tmp_path: Path) -> None:

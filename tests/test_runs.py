@@ -1,5 +1,6 @@
 """Training from Python: resume, callbacks, seeds, sweeps, interruption."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -11,12 +12,20 @@ import pytest
 
 import adaptax as ax
 from adaptax.checkpoint import to_arrays
-from adaptax.errors import CheckpointError, ConfigError, RunBusyError
-from adaptax.runs import Interrupted, open_run, read_lines
+from adaptax.envs.bandits import BernoulliBandit
+from adaptax.errors import CheckpointError, ConfigError, NumericalError, RunBusyError
+from adaptax.nn.recurrent import gru
+from adaptax.runs import Interrupted, elsewhere, open_run, opened, read_lines, what_is_not_finite
+from adaptax.settings import Settings, checked_settings
 
 ENV = ax.make("bernoulli-bandit", arms=3, pulls=4)
 RL2 = ax.RL2(tasks=8, minibatches=2, hidden=8)
+TINY = ax.RL2(tasks=4, minibatches=1, hidden=8)
 TIMED = ("seconds",)
+
+
+class OwnBandit(BernoulliBandit):
+    """An environment that no registry knows."""
 
 
 def state_of(run: ax.Run) -> dict[str, np.ndarray]:
@@ -132,6 +141,170 @@ def test_wrong_configurations_are_refused_before_training(tmp_path: Path) -> Non
         ax.train(RL2, ENV, meta_steps=0)
     with pytest.raises(RunBusyError):
         ax.train(RL2, ENV, meta_steps=1, out=tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="give another --out"):
+        ax.train(RL2, ENV, meta_steps=1, out=tmp_path / "file" / "run")
+
+
+def test_the_folder_is_made_before_the_expensive_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adaptax.runs.fresh", lambda *_: pytest.fail("the states were built first"))
+    with pytest.raises(RunBusyError):
+        ax.train(RL2, ENV, meta_steps=1, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"meta_steps": "3"}, ["meta_steps is '3'"]),
+        ({"seeds": 2.5, "seed": -1, "log_every": -2}, ["seeds is 2.5", "seed is -1", "log_every is -2"]),
+        ({"validate_every": 0, "checkpoint_every": 0}, ["validate_every is 0", "checkpoint_every is 0"]),
+        ({"sweep": {"clip": [], "learning_rate": 0.1}}, ["'clip' is []", "'learning_rate' is 0.1", "a list of one"]),
+        ({"sweep": {"clip": [0.1], "entropy": [0.1, 0.2]}, "seeds": 0}, ["give all one length", "seeds is 0"]),
+        ({"sweep": {"clip": [0.1, -1.0]}}, ["'clip' = [0.1, -1.0]: each must be a number > 0"]),
+        ({"sweep": [0.1]}, ["sweep is [0.1]; it must be a dict"]),
+        ({"devices": 3}, ["devices is 3; it must be a whole number >= 1 and <= 2"]),
+        ({"devices": 2.0}, ["devices is 2.0"]),
+    ],
+)
+def test_all_that_is_wrong_with_the_arguments_is_named(arguments: dict, expected: list[str]) -> None:
+    with pytest.raises(ConfigError) as refused:  # not through `train`: in tests its types are checked before
+        checked_settings(RL2, ENV, **({"meta_steps": 3, "devices": None} | arguments))
+    for words in expected:
+        assert words in str(refused.value)
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    sweep = {"learning_rate": np.array([1e-3, 1e-2]), "clip": (np.float64(0.1), 0.2)}
+    settings = checked_settings(RL2, ENV, None, meta_steps=np.int64(100), seed=np.int32(3), sweep=sweep)
+    assert settings == Settings(100, 3, 1, 1, 10, 10, sweep={"learning_rate": [0.001, 0.01], "clip": [0.1, 0.2]})
+    assert json.loads(json.dumps(dataclasses.asdict(settings)))["seed"] == 3
+
+
+def test_lines_are_written_at_log_points_and_validations_only() -> None:
+    steps = lambda run: [line["step"] for line in run.history]
+    every = ax.train(TINY, ENV, meta_steps=12)
+    some = ax.train(TINY, ENV, meta_steps=12, log_every=6, validate_every=4)
+    assert steps(every) == [*range(1, 13)] and steps(some) == [4, 6, 8, 12]
+    returns = [line["train_return"] for line in every.history]
+    for line, start, end in zip(some.history, (0, 4, 6, 8), (4, 6, 8, 12), strict=True):
+        assert line["train_return"] == pytest.approx(np.mean(returns[start:end]), rel=1e-5)
+    # an odd checkpoint is a log point too: a training that goes on from it has nothing half gathered
+    odd = ax.train(TINY, ENV, meta_steps=12, log_every=12, validate_every=12, checkpoint_every=8)
+    assert steps(odd) == [8, 12]
+
+
+def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
+    one = ax.train(TINY, ENV, meta_steps=3)
+    two = ax.train(TINY, ENV, meta_steps=3, devices=2)
+    assert len(jax.tree.leaves(two.saved.states.meta)[0].sharding.device_set) == 2
+    stopped = ax.train(TINY, ENV, meta_steps=3, out=tmp_path / "run", callbacks=[lambda now: now.step == 1])
+    assert stopped.step == 1
+    for other in (two, ax.resume(tmp_path / "run", devices=2)):
+        ours, theirs = state_of(one), state_of(other)
+        for name, value in ours.items():
+            np.testing.assert_allclose(value, theirs[name], rtol=1e-5, atol=1e-5, err_msg=name)
+    with pytest.raises(ConfigError, match="must divide the learner's tasks = 5"):
+        ax.train(ax.RL2(tasks=5, minibatches=1, hidden=8), ENV, meta_steps=1, devices=2)
+    with pytest.raises(ConfigError, match="devices is 9"):
+        ax.resume(tmp_path / "run", devices=9)
+
+
+def test_numbers_that_are_not_finite_end_the_training_and_spoil_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = {"meta_steps": 4, "seed": 7, "seeds": 2, "out": folder, "checkpoint_every": 1}
+    ax.train(TINY, ENV, **arguments, callbacks=[lambda now: now.step == 2])
+    wild = ax.RL2(tasks=4, minibatches=1, hidden=8, learning_rate=1e30)
+    with pytest.raises(NumericalError) as stopped:
+        ax.resume(folder, learner=wild)
+    told = str(stopped.value)
+    for words in ("of seed 7 is not finite at meta-step 3", "checkpoints/2", "smaller learning_rate or max_gradient"):
+        assert words in told
+    info = json.loads((folder / "run.json").read_text())
+    assert (info["status"], info["reason"]) == ("failed", told)
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert last["step"] == 3 and None in last[told.split(" of seed")[0]]
+    assert open_run(folder).step == 2
+    run = ax.resume(folder)
+    assert run.step == 4 and np.isfinite(run.saved.best_score).all()
+    assert "reason" not in json.loads((folder / "run.json").read_text())
+
+
+def test_numbers_that_are_not_finite_are_named_with_their_seed_and_sweep() -> None:
+    with pytest.raises(NumericalError, match=r"of seed 0, learning_rate = 1e\+30 .* no checkpoint is kept"):
+        ax.train(TINY, ENV, meta_steps=3, sweep={"learning_rate": [1e-3, 1e30]})
+
+
+def test_a_state_that_is_not_finite_is_noticed_while_metrics_still_are() -> None:
+    run = ax.train(TINY, ENV, meta_steps=3)
+    now = ax.Now(run, 3, {"entropy": np.ones(1)}, np.ones(1), 0.0)
+    assert what_is_not_finite(now) == ""
+    meta = run.meta("last")
+    spoilt = meta._replace(params=meta.params | {"log_std": jax.numpy.full_like(meta.params["value"]["bias"], np.nan)})
+    run.saved = run.saved._replace(states=run.saved.states._replace(meta=spoilt))
+    assert what_is_not_finite(now) == "the outer state's .params['log_std'] of seed 0"
+    assert what_is_not_finite(now._replace(metrics={"entropy": np.array([np.inf])})) == "entropy of seed 0"
+
+
+def test_what_was_never_validated_is_not_the_best(tmp_path: Path) -> None:
+    run = ax.train(TINY, ENV, meta_steps=3, validate_every=3, out=tmp_path / "run", callbacks=[lambda now: True])
+    for stopped in (run, open_run(tmp_path / "run")):
+        with pytest.raises(CheckpointError, match=r"not validated yet .* use checkpoint='last'"):
+            stopped.meta()
+        assert stopped.meta("last") is stopped.saved.states.meta
+
+
+def test_only_resume_opens_a_run_without_a_checkpoint(tmp_path: Path) -> None:
+    def die(now: ax.Now) -> None:
+        raise KeyError(now.step)
+
+    with pytest.raises(KeyError):
+        ax.train(TINY, ENV, meta_steps=3, out=tmp_path / "run", checkpoint_every=3, callbacks=[die])
+    (tmp_path / "run" / "checkpoints" / ".3.1").mkdir()  # the write of the first checkpoint was cut off
+    with pytest.raises(CheckpointError, match=r"no checkpoint yet.*adaptax resume"):
+        open_run(tmp_path / "run")
+    assert_same(ax.train(TINY, ENV, meta_steps=3, checkpoint_every=3), ax.resume(tmp_path / "run"))
+
+
+def test_an_environment_of_ones_own_must_be_given_again(tmp_path: Path) -> None:
+    env = OwnBandit(arms=3, pulls=4)
+    run = ax.train(TINY, env, meta_steps=1, out=tmp_path / "run")
+    for opening in (open_run, opened, ax.resume):
+        with pytest.raises(ConfigError, match="your own environment 'OwnBandit'; give env="):
+            opening(tmp_path / "run")
+    again = opened(tmp_path / "run", env)
+    assert again.env is env and opened(run, ENV) is run
+    assert_same(run, again)
+    ax.train(TINY, ENV, meta_steps=1, out=tmp_path / "registered")
+    assert opened(tmp_path / "registered", OwnBandit(arms=5)).env == ENV
+
+
+def test_what_a_folder_cannot_hold_is_asked_for(tmp_path: Path) -> None:
+    network = gru(ENV.observation_space.size + ENV.action_space.size + 2, 8)
+    learner = ax.RL2(tasks=4, minibatches=1, network=network)
+    run = ax.train(learner, ENV, meta_steps=1, out=tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["learner"]["own"] == ["network"]
+    for wrong in (None, TINY):
+        with pytest.raises(ConfigError, match=r"your own network, .* give the learner with the same network"):
+            open_run(tmp_path / "run", learner=wrong)
+    assert_same(run, opened(tmp_path / "run", learner=learner))
+
+
+def test_a_learner_of_ones_own_must_be_given_again(tmp_path: Path) -> None:
+    class OwnLearner(ax.Random):
+        pass
+
+    ax.train(OwnLearner(tasks=2), ENV, meta_steps=1, out=tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"your own learner 'OwnLearner'; give .*learner="):
+        open_run(tmp_path / "run")
+
+
+def test_what_does_not_fit_elsewhere_is_named() -> None:
+    run = ax.train(TINY, ENV, meta_steps=3)
+    with pytest.raises(CheckpointError, match="does not fit the learner with hidden = 16"):
+        elsewhere(run, None, {"hidden": 16}, "best")
+    with pytest.raises(CheckpointError, match="spaces of the same sizes"):
+        elsewhere(run, ax.make("bernoulli-bandit", arms=4), {"sample": True}, "best")
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:

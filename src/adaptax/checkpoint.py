@@ -8,6 +8,7 @@ with a template before any number is used.
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -74,6 +75,15 @@ def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
+
+
+def plain(value: Any) -> Any:
+    """The value without NaN and infinity, for which JSON has no number: they become None."""
+    if isinstance(value, dict):
+        return {name: plain(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_atomically(path: Path, text: str) -> None:

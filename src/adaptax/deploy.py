@@ -22,7 +22,7 @@ from adaptax.errors import ConfigError
 from adaptax.measure import Samples, measure
 from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.registry import name_of
-from adaptax.runs import Run, elsewhere, open_run
+from adaptax.runs import Run, elsewhere, opened
 
 ArrayLike = Any  # whatever numpy makes an array of
 
@@ -171,9 +171,10 @@ def load(
         env: The environment it was trained on, where that is not a registered one.
 
     Raises:
-        CheckpointError: the folder is no run.
+        CheckpointError: the folder is no run, or has no such checkpoint.
+        ConfigError: the learner or environment must be given.
     """
-    run = run if isinstance(run, Run) else open_run(run, learner=learner, env=env)
+    run = opened(run, env, learner)
     index = best_index(run)
     schedule = run.learner.schedule()._replace(copies=copies or 1)
     return Agent(run.learner_of(index), jax.tree.map(lambda x: x[index], run.meta(checkpoint)), schedule)
@@ -228,6 +229,7 @@ def adapt(
     lives: int = 20,
     seed: int = 1,
     checkpoint: str | int = "best",
+    learner: Learner | None = None,
 ) -> Adaptation:
     """Lets a trained agent live in a task of one's own.
 
@@ -239,11 +241,13 @@ def adapt(
         lives: Lives in the task, for the intervals.
         seed: Of tasks and lives.
         checkpoint: "best", "last" or a step.
+        learner: The learner, where it is not a registered one.
 
     Raises:
-        CheckpointError: the folder is no run, or what was trained does not fit `env`.
+        CheckpointError: the folder is no run, has no such checkpoint, or what was trained does not fit `env`.
+        ConfigError: the learner or environment must be given.
     """
-    run = run if isinstance(run, Run) else open_run(run)
+    run = opened(run, env, learner)
     learners, env, metas = elsewhere(run, env, None, checkpoint)
     index = best_index(run)
     learner, meta = learners[index], jax.tree.map(lambda x: x[index], metas)

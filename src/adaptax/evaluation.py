@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import math
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +12,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from adaptax.checkpoint import write_atomically
+from adaptax.checkpoint import plain, write_atomically
 from adaptax.core.env import AbstractEnvironment
-from adaptax.core.learner import traced
+from adaptax.core.learner import Learner, traced
 from adaptax.core.types import Schedule, Task
 from adaptax.errors import ConfigError
 from adaptax.learners.random import Random
@@ -23,7 +22,10 @@ from adaptax.measure import Samples, draw_tasks, measure, stack_seeds, ticks
 from adaptax.ops.statistics import bootstrap_iqm, bootstrap_mean, iqm, nanmean, paired_difference
 from adaptax.references import references
 from adaptax.registry import name_of
-from adaptax.runs import Run, elsewhere, open_run, values_of
+from adaptax.runs import Run, elsewhere, opened, values_of
+
+Scale = tuple[float | None, str | None, str | None]
+FIXED = ("oracle", "still", "random")  # references that learn nothing within a life
 
 
 class Evaluation(NamedTuple):
@@ -42,8 +44,9 @@ class Evaluation(NamedTuple):
     steps: list[int]
     samples: Samples
     references: dict[str, float]
-    normalised: float | None
-    normalised_by: str | None
+    normalised: float | None  # 0 is random actions, 1 is:
+    normalised_by: str | None  # "optimal", or "oracle", a trained run
+    normalised_of: str | None  # what was compared: "total_return", or the last "phase_return"
     env_steps: int
     seconds: float
 
@@ -75,10 +78,11 @@ class Evaluation(NamedTuple):
             "references": self.references,
             "normalised": self.normalised,
             "normalised_by": self.normalised_by,
+            "normalised_of": self.normalised_of,
             "env_steps": self.env_steps,
             "seconds": round(self.seconds, 3),
         }
-        return _plain(result)
+        return plain(result)
 
     def minus(self, other: "Evaluation", what: str = "phase_return") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Paired difference to another evaluation on the same tasks and keys: mean, low, high of the 95 % interval.
@@ -86,10 +90,10 @@ class Evaluation(NamedTuple):
         Raises:
             ValueError: the two do not have the same tasks and seeds.
         """
-        ours, theirs = getattr(self.samples, what), getattr(other.samples, what)
-        if ours.shape != theirs.shape:
-            raise ValueError(f"cannot pair evaluations of shapes {ours.shape} and {theirs.shape}: evaluate both alike")
-        return paired_difference(ours, theirs)
+        for name in ("environment", "environment_fields", "split", "tasks", "task_seed", "seeds", "episodes"):
+            if (one := getattr(self, name)) != (two := getattr(other, name)):
+                raise ValueError(f"cannot pair evaluations with {name} {one!r} and {two!r}: evaluate both alike")
+        return paired_difference(getattr(self.samples, what), getattr(other.samples, what))
 
     def table(self) -> str:
         """The agent beside its references, best first, then its curves; text for a terminal."""
@@ -142,14 +146,6 @@ def _half_there(curve: np.ndarray) -> np.ndarray:
     return np.where(reached, curve, np.nan)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def evaluate(
     run: Run | str | Path,
     *,
@@ -180,22 +176,24 @@ def evaluate(
         CheckpointError: the folder is no run, or what was trained does not fit `env`.
     """
     begun = time.monotonic()
-    run = run if isinstance(run, Run) else open_run(run)
+    run = opened(run, env)
     if split not in ("train", "validation", "test", "ood"):
         raise ConfigError(f"split is '{split}'; it must be one of train, validation, test, ood")
     learners, env, metas = elsewhere(run, env, learner_fields, checkpoint)
     drawn, keys = draw_tasks(env, split, tasks, seed)
     schedule = learners[0].schedule(episodes)
     samples = _samples(learners, env, metas, drawn, keys, schedule, split)
-    values, optimum = _references(env, drawn, keys, schedule, split, seed)
-    normalised_by = "optimal" if optimum is not None else None
-    if optimum is None and oracle is not None:
-        told = oracle if isinstance(oracle, Run) else open_run(oracle)
-        of_oracle = _samples(*elsewhere(told, env, None, checkpoint), drawn, keys, schedule, split)
-        optimum, normalised_by = float(nanmean(of_oracle.total_return)), "oracle"
-        values["oracle"] = optimum
-    earned = float(nanmean(samples.total_return))
-    room = None if optimum is None else optimum - values["random"]  # none at all where every life earns the same
+    values, optimum = _references(env, drawn, schedule, split, seed)
+    random = _of_random(learners[0], env, drawn, keys, schedule, split)
+    values["random"] = values.get("random", _score(random, "total_return"))
+    scale: Scale = (None, None, None)
+    if oracle is not None:
+        told = _samples(*elsewhere(opened(oracle, env), env, None, checkpoint), drawn, keys, schedule, split)
+        values["oracle run"] = _score(told, "total_return")
+        scale = between(samples, random, told, learners[0].objective)
+    if optimum is not None:
+        gained = _score(samples, "total_return") - values["random"]
+        scale = (gained / (optimum - values["random"]), "optimal", "total_return")
     return Evaluation(
         learner=name_of(run.learner),
         environment=name_of(env),
@@ -210,8 +208,9 @@ def evaluate(
         steps=((ticks(schedule.phases * schedule.steps) + 1) * schedule.copies).tolist(),
         samples=samples,
         references=values,
-        normalised=(earned - values["random"]) / room if room else None,
-        normalised_by=normalised_by,
+        normalised=scale[0],
+        normalised_by=scale[1],
+        normalised_of=scale[2],
         env_steps=run.settings.width * tasks * schedule.phases * schedule.steps * schedule.copies,
         seconds=time.monotonic() - begun,
     )
@@ -222,19 +221,38 @@ def _samples(learners, env, metas, tasks, keys, schedule, split) -> Samples:
     return stack_seeds([one(i) for i in range(len(learners))])
 
 
+def _score(samples: Samples, what: str) -> float:
+    """Mean total return, or mean greedy return after the last phase."""
+    mean = nanmean(getattr(samples, what))
+    return float(mean[-1] if what == "phase_return" else mean)
+
+
+def between(samples: Samples, random: Samples, told: Samples, what: str) -> Scale:
+    """Where the agent stands between random actions and the oracle, in what it was trained for.
+
+    Where that is the same for both, as the total return of a life counted in steps that pay 1 each, there is no scale.
+    """
+    ours, zero, one = (_score(of, what) for of in (samples, random, told))
+    return ((ours - zero) / (one - zero), "oracle", what) if one != zero else (None, None, None)
+
+
+def _of_random(learner: Learner, env: AbstractEnvironment, tasks: Task, keys: Any, schedule: Schedule, split: str):
+    """Random actions in lives of the same form."""
+    random = traced(Random(phases_reset=learner.reset_each_phase).bind(env.spec()))
+    return stack_seeds([measure(random, env, random.init(keys[0]), tasks, keys, schedule, split)[0]])
+
+
 def _references(
-    env: AbstractEnvironment, tasks: Task, keys: jax.Array, schedule: Schedule, split: str, seed: int
+    env: AbstractEnvironment, tasks: Task, schedule: Schedule, split: str, seed: int
 ) -> tuple[dict[str, float], float | None]:
     """Reference values in the units of `total_return`, and the optimum where it is known exactly."""
-    learner = traced(Random().bind(env.spec()))
-    random, _ = measure(learner, env, learner.init(keys[0]), tasks, keys, schedule, split)
-    values = {"random": float(nanmean(random.total_return[None]))}
     steps = schedule.phases * schedule.steps
-    if schedule.copies > 1 or steps % env.episode_steps:  # copies learn together: no single life's optimum bounds them
-        return values, None
+    if steps % env.episode_steps:
+        return {}, None
     known = references(env, tasks, seed, steps // env.episode_steps, split)
-    exact = {} if known.optimal is None else {"optimal": known.optimal}
-    return known.values | values | exact, known.optimal
+    if schedule.copies > 1:  # copies learn together: what a single life can learn is no bound for them
+        return {name: value for name, value in known.values.items() if name in FIXED}, None
+    return known.values | ({} if known.optimal is None else {"optimal": known.optimal}), known.optimal
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """Measuring lives: from recorded steps to curves per episode, per phase and per environment step."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,7 +15,9 @@ from adaptax.core.learner import Learner
 from adaptax.core.types import PyTree, Schedule, Task
 
 POINTS = 100  # on a curve over environment steps
+EXAMINATION = 2**31 - 1  # the place among the keys of a seed that examinations draw from; no training reaches it
 CELLS = 4_000_000  # environment steps examined by one call of the compiled program
+SIMULATORS = 256  # open at once, where they are Python objects
 
 
 class Samples(NamedTuple):
@@ -28,7 +31,7 @@ class Samples(NamedTuple):
 
 def draw_tasks(env: AbstractEnvironment, split: str, count: int, seed: int) -> tuple[Task, jax.Array]:
     """`count` tasks of a split and the keys of the lives in them; the same for every learner."""
-    key_task, key_life = jax.random.split(jax.random.key(seed))
+    key_task, key_life = jax.random.split(jax.random.fold_in(jax.random.key(seed), EXAMINATION))
     keys, life_keys = jax.random.split(key_task, count), jax.random.split(key_life, count)
     if isinstance(env, HostEnvironment):
         return host_draw(env, split, keys), life_keys
@@ -49,8 +52,15 @@ def measure(
     Large numbers of tasks are examined in blocks of one size, so that memory stays bounded and one program serves all.
     """
     count = keys.shape[0]
-    block = min(count, max(1, CELLS // (schedule.phases * schedule.steps * schedule.copies)))
-    run: Callable = host_examine if isinstance(env, HostEnvironment) else examine
+    on_host = isinstance(env, HostEnvironment)
+    run: Callable = host_examine if on_host else examine
+    most = (
+        SIMULATORS // (2 * schedule.copies)
+        if on_host
+        else CELLS // (schedule.phases * schedule.steps * schedule.copies)
+    )
+    blocks = math.ceil(count / max(1, most))
+    block = math.ceil(count / blocks)
     parts, agent = [], None
     for start in range(0, count, block):
         rows = np.minimum(np.arange(start, start + block), count - 1)  # the last block is padded with its last task

@@ -1,26 +1,12 @@
-"""Runs: training with a folder that can be trusted, and everything one does with it afterwards.
-
-run.json          id, status, versions, devices, command
-config.json       learner, environment and settings: enough to build the run again
-metrics.jsonl     one line a log point; the source of truth of every curve
-events.jsonl      validations, checkpoints, signals
-checkpoints/<step>/
-eval/*.json       results of `evaluate`
-adapted/*         agents kept by `adapt`
-"""
+"""Runs: training that can be trusted, and everything one does with it afterwards; `run_folder` is where it is kept."""
 
 import dataclasses
-import json
-import os
-import platform
 import secrets
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,38 +16,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax import checkpoint as checkpoints
-from adaptax.config import fields_of, nearest, problems_of, replaced
+from adaptax.config import fields_of, replaced
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import TrainState, chunks, init_states
 from adaptax.core.types import PyTree
-from adaptax.errors import CheckpointError, ConfigError, RunBusyError
+from adaptax.errors import CheckpointError, ConfigError, NumericalError
 from adaptax.measure import draw_tasks, measure
 from adaptax.progress import Progress, Silent
-from adaptax.registry import make, make_learner, name_of
+from adaptax.registry import ENVIRONMENTS, LEARNERS, make, make_learner, name_of
+from adaptax.run_folder import RunLog, create_folder, read_config, read_lines
+from adaptax.settings import Settings, checked_settings, device_problems
 
-SCHEMA = 1
 VALIDATION_SEED = 20_000  # validation tasks are the same in every run; reported results use other seeds
 VALIDATION_STEPS = 400_000  # environment steps that one validation may take, about
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How long and how often; part of `config.json`."""
-
-    meta_steps: int
-    seed: int = 0
-    seeds: int = 1
-    log_every: int = 1
-    validate_every: int = 1
-    checkpoint_every: int = 1
-    keep: int = 3
-    sweep: dict[str, list[float]] = dataclasses.field(default_factory=dict)
-
-    @property
-    def width(self) -> int:
-        """S: runs trained side by side."""
-        return self.seeds * max((len(values) for values in self.sweep.values()), default=1)
 
 
 class Saved(NamedTuple):
@@ -109,6 +77,10 @@ class Run:
             CheckpointError: there is no such checkpoint.
         """
         if which == "best":
+            if np.isneginf(self.saved.best_score).any():
+                raise CheckpointError(
+                    f"not validated yet at meta-step {self.step}: no best checkpoint; use checkpoint='last'"
+                )
             return self.saved.best
         if which == "last":
             return self.saved.states.meta
@@ -119,21 +91,12 @@ class Run:
 
     def learner_of(self, index: int) -> Learner:
         """The learner of one of the S runs, with the values that a sweep gave it."""
-        settings = self.settings
-        values = {name: float(column[index // settings.seeds]) for name, column in settings.sweep.items()}
-        return dataclasses.replace(self.learner, **values)
+        return dataclasses.replace(self.learner, **self.settings.swept(index))
 
 
 def spread(learner: Learner, settings: Settings) -> Learner:
     """The learner with float fields `[S]`: equal for all seeds, different along a sweep (seeds vary fastest)."""
     width = settings.width
-    known = fields_of(learner)
-    for name, values in settings.sweep.items():
-        floats = {n: field for n, field in known.items() if field.kind is float}
-        if name not in floats:
-            raise ConfigError(f"sweep over '{name}': it must be a float field; {nearest(name, floats)}")
-        if any(floats[name].wrong(value) for value in values):
-            raise ConfigError(f"sweep over '{name}' = {values}: each must be {floats[name].legal()}")
     wide = jax.tree.map(lambda x: jnp.broadcast_to(x, (width,)) if eqx.is_array(x) else x, traced(learner))
     for name, values in settings.sweep.items():
         column = jnp.repeat(jnp.asarray(values, float), settings.seeds)
@@ -175,6 +138,7 @@ def train(
     validate_every: int | None = None,
     checkpoint_every: int | None = None,
     progress: Progress | None = None,
+    devices: int | None = None,
 ) -> Run:
     """Trains a learner on the training tasks of an environment.
 
@@ -187,10 +151,12 @@ def train(
         callbacks: Plain functions of a `Now`, called between compiled chunks; one that returns True ends the training.
         out: The run folder to make; None keeps everything in memory.
         sweep: Float fields of the learner with several values each; all lists have one length, read side by side.
-        log_every: Meta-steps in a chunk; by default a hundredth of the training.
+        log_every: Meta-steps between log points; by default a hundredth of the training. Validations, checkpoints and
+            the end are log points as well.
         validate_every: Meta-steps between validations; by default a tenth of the training.
         checkpoint_every: Meta-steps between checkpoints; by default a tenth of the training.
         progress: Where to show progress; None shows nothing.
+        devices: Devices to spread the tasks of a meta-step over; None is one. It must divide the learner's `tasks`.
 
     Returns:
         The run, with the best and the last state.
@@ -198,27 +164,36 @@ def train(
     Raises:
         ConfigError: something in the configuration is wrong; all of it is named.
         RunBusyError: the folder exists already.
+        OSError: the folder cannot be made.
+        NumericalError: a metric or the state stopped being finite; checkpoints from before are kept.
     """
     learner = learner.bind(env.spec(meta_steps))
-    wrong = problems_of(learner, "learner") + problems_of(env, "env")
-    for name, value in (("meta_steps", meta_steps), ("seeds", seeds)):
-        wrong += [] if value >= 1 else [f"{name} is {value}; it must be a whole number >= 1"]
-    if wrong:
-        raise ConfigError(*wrong)
-    every = log_every or max(1, meta_steps // 100)
-    tenth = every * max(1, meta_steps // (10 * every))
-    settings = Settings(
-        meta_steps, seed, seeds, every, validate_every or tenth, checkpoint_every or tenth, sweep=sweep or {}
+    settings = checked_settings(
+        learner,
+        env,
+        devices,
+        meta_steps=meta_steps,
+        seed=seed,
+        seeds=seeds,
+        log_every=log_every,
+        validate_every=validate_every,
+        checkpoint_every=checkpoint_every,
+        sweep=sweep,
     )
-    saved = fresh(learner, env, settings)
-    run = Run(learner, env, settings, saved, Path(out) if out else None)
-    if run.folder:
-        create_folder(run)
-    return go_on(run, callbacks, progress)
+    folder = Path(out) if out else None
+    if folder:
+        create_folder(folder, config_of(learner, env, settings))
+    return go_on(Run(learner, env, settings, fresh(learner, env, settings), folder), callbacks, progress, devices)
 
 
 def resume(
-    folder: str | Path, *, callbacks: Sequence[Callback] = (), progress: Progress | None = None, **custom: Any
+    folder: str | Path,
+    *,
+    callbacks: Sequence[Callback] = (),
+    progress: Progress | None = None,
+    devices: int | None = None,
+    learner: Learner | None = None,
+    env: AbstractEnvironment | None = None,
 ) -> Run:
     """Goes on with an interrupted run, bit for bit as if it had not been interrupted.
 
@@ -226,37 +201,45 @@ def resume(
         folder: The run folder.
         callbacks: As in `train`.
         progress: As in `train`.
-        **custom: `learner` and `env`, where they are not registered ones.
+        devices: As in `train`; it need not be the number that the training began with.
+        learner: As in `open_run`.
+        env: As in `open_run`.
 
     Raises:
         CheckpointError: the folder is no run, or no checkpoint in it is whole.
+        ConfigError: the learner or environment must be given, or there are not that many devices.
+        NumericalError: as in `train`.
     """
-    run = open_run(folder, **custom)
+    run = open_run(folder, learner=learner, env=env, unstarted=True)
+    if wrong := device_problems(devices, run.learner, run.env):
+        raise ConfigError(*wrong)
     if run.step >= run.settings.meta_steps:
         return run
-    return go_on(run, callbacks, progress)
+    return go_on(run, callbacks, progress, devices)
 
 
-def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None) -> Run:
+def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None, devices: int | None) -> Run:
     """Trains from where the run stands to its end."""
     settings, progress = run.settings, progress or Silent()
-    learners = spread(run.learner, settings)
-    log = RunLog(run)
+    log = RunLog(run.folder, run.history, run.step, steps_per_meta_step(run))
     begun = time.monotonic()
-    every = int(np.gcd.reduce([settings.log_every, settings.validate_every, settings.checkpoint_every]))
-    stream = chunks(learners, run.env, run.saved.states, meta_steps=settings.meta_steps, every=every)
     log.status("running")
     with listening() as heard, progress.training(run.step, settings.meta_steps, steps_per_meta_step(run)) as show:
-        for states, metrics in stream:
+        for states, metrics in stream_of(run, devices or 1):
             run.saved = run.saved._replace(states=states)
             step, last = run.step, run.step == settings.meta_steps
             validation = validate(run, log) if last or step % settings.validate_every == 0 else None
             now = Now(run, step, metrics, validation, time.monotonic() - begun)
-            log.metrics(now)
+            log.gather(step, metrics, validation, now.seconds)
             show(step, metrics, validation)
+            fault = what_is_not_finite(now)
+            if fault or validation is not None or step % settings.log_every == 0:
+                log.write()
+            if fault:
+                raise failed(run, log, fault)
             stop = any([callback(now) is True for callback in callbacks])
             if last or stop or heard or step % settings.checkpoint_every == 0:
-                log.checkpoint(run)
+                log.checkpoint(run.saved, settings.keep)
             if heard:
                 log.status("preempted")
                 raise Interrupted(heard[0], run)
@@ -264,6 +247,41 @@ def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None) ->
                 break
     log.status("finished" if run.step == settings.meta_steps else "stopped")
     return run
+
+
+def stream_of(run: Run, devices: int) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
+    """The compiled chunks from where the run stands, on that many devices."""
+    settings, states, mesh = run.settings, run.saved.states, None
+    if devices > 1:
+        mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("tasks",))
+        states = jax.device_put(states, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
+    every = int(np.gcd.reduce([settings.log_every, settings.validate_every, settings.checkpoint_every]))
+    learners = spread(run.learner, settings)
+    return chunks(learners, run.env, states, meta_steps=settings.meta_steps, every=every, devices=mesh)
+
+
+def what_is_not_finite(now: Now) -> str:
+    """The first number of a chunk that is not finite, and of which seed; empty where all are."""
+    saved, settings = now.run.saved, now.run.settings
+    numbers = now.metrics | ({} if now.validation is None else {"validation": now.validation})
+    numbers |= {f"the outer state's {name}": leaf for name, leaf in checkpoints.to_arrays(saved.states.meta).items()}
+    for name, values in numbers.items():
+        finite = np.isfinite(values).reshape(settings.width, -1).all(1)
+        if not finite.all():
+            return f"{name} of {settings.name(int(np.argmin(finite)))}"
+    return ""
+
+
+def failed(run: Run, log: RunLog, fault: str) -> NumericalError:
+    """The error for numbers that are not finite, written down in `run.json` as well."""
+    kept = checkpoints.steps(run.folder / "checkpoints") if run.folder else []
+    good = f"the last good checkpoint is {run.folder}/checkpoints/{kept[-1]}" if kept else "no checkpoint is kept"
+    message = (
+        f"{fault} is not finite at meta-step {run.step}; {good}. "
+        "Try a smaller learning_rate or max_gradient, and look for NaN in what the environment returns"
+    )
+    log.status("failed", message)
+    return NumericalError(message)
 
 
 class Interrupted(Exception):
@@ -297,7 +315,7 @@ def listening() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def validate(run: Run, log: "RunLog") -> np.ndarray:
+def validate(run: Run, log: RunLog) -> np.ndarray:
     """Scores `[S]` on validation tasks; keeps the outer states that are the best so far."""
     saved, scores = run.saved, []
     schedule = run.learner.schedule()
@@ -328,106 +346,19 @@ def steps_per_meta_step(run: Run) -> int:
     return run.settings.width * run.learner.tasks * schedule.phases * schedule.steps * schedule.copies
 
 
-class RunLog:
-    """Writes what happens into the run folder, and into `run.history`; without a folder only the latter."""
-
-    def __init__(self, run: Run):
-        self.run, self.folder = run, run.folder
-        self.before = run.history[-1]["seconds"] if run.history else 0.0
-        if self.folder:
-            keep_lines(self.folder / "metrics.jsonl", run.step)
-
-    def metrics(self, now: Now) -> None:
-        """One line a log point."""
-        line = {"step": now.step, "env_steps": now.step * steps_per_meta_step(self.run)}
-        line |= {"seconds": round(self.before + now.seconds, 3)}
-        values = now.metrics | ({} if now.validation is None else {"validation": now.validation})
-        line |= {name: value.tolist() if len(value) > 1 else float(value[0]) for name, value in values.items()}
-        self.run.history.append(line)
-        self._append("metrics.jsonl", line)
-
-    def event(self, kind: str, step: int, **details: Any) -> None:
-        """One line for whatever is worth knowing later."""
-        self._append("events.jsonl", {"event": kind, "step": step, "time": time.time(), **details})
-
-    def status(self, status: str) -> None:
-        """Where the run stands."""
-        if self.folder:
-            info = json.loads((self.folder / "run.json").read_text(encoding="utf-8")) | {"status": status}
-            checkpoints.write_atomically(self.folder / "run.json", json.dumps(info, indent=1))
-
-    def checkpoint(self, run: Run) -> None:
-        """Saves everything, then drops the oldest checkpoints beyond `keep`."""
-        if not self.folder:
-            return
-        home = self.folder / "checkpoints"
-        checkpoints.save(home / str(run.step), run.saved, run.step)
-        self.event("checkpoint", run.step)
-        checkpoints.prune(home, run.settings.keep)
-
-    def _append(self, name: str, line: dict[str, Any]) -> None:
-        if self.folder:
-            with (self.folder / name).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a JSONL file; a torn last line is passed over."""
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines
-
-
-def keep_lines(path: Path, step: int) -> None:
-    """Drops the lines written after the checkpoint that training goes on from."""
-    kept = [json.dumps(line) + "\n" for line in read_lines(path) if line["step"] <= step]
-    checkpoints.write_atomically(path, "".join(kept))
-
-
 def folder_name(learner: str, env: str) -> Path:
     """`runs/<learner>-<environment>-<time>-<8 hex>`: no two are alike."""
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     return Path("runs") / f"{learner}-{env}-{moment}-{secrets.token_hex(4)}"
 
 
-def create_folder(run: Run) -> None:
-    """Makes the run folder with `run.json` and `config.json`.
-
-    Raises:
-        RunBusyError: it exists already.
-    """
-    folder = run.folder
-    assert folder is not None
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise RunBusyError(
-            f"{folder} exists already; give another --out, or go on with: adaptax resume {folder}"
-        ) from error
-    config = {
-        "schema": SCHEMA,
-        "learner": {"name": name_of(run.learner), "fields": values_of(run.learner)},
-        "environment": {"name": name_of(run.env), "fields": values_of(run.env)},
-        "settings": dataclasses.asdict(run.settings),
+def config_of(learner: Learner, env: AbstractEnvironment, settings: Settings) -> dict[str, Any]:
+    """What `config.json` holds: enough for `open_run` to build the run again, or to say what it cannot build."""
+    return {
+        "learner": {"name": name_of(learner), "fields": values_of(learner), "own": own_fields(learner)},
+        "environment": {"name": name_of(env), "fields": values_of(env)},
+        "settings": dataclasses.asdict(settings),
     }
-    info = {
-        "id": folder.name,
-        "status": "created",
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "versions": {name: version(name) for name in ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy")},
-        "python": platform.python_version(),
-        "devices": [str(device) for device in jax.devices()],
-        "cores": os.cpu_count(),
-    }
-    (folder / "checkpoints").mkdir()
-    (folder / "eval").mkdir()
-    checkpoints.write_atomically(folder / "config.json", json.dumps(config, indent=1))
-    checkpoints.write_atomically(folder / "run.json", json.dumps(info, indent=1))
 
 
 def values_of(config: Any) -> dict[str, Any]:
@@ -435,43 +366,94 @@ def values_of(config: Any) -> dict[str, Any]:
     return {name: field.default for name, field in fields_of(config).items()}
 
 
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """`config.json` of a run folder.
+def own_fields(learner: Learner) -> list[str]:
+    """Names of the fields that hold something which no folder can: a network, a loss."""
+    stored = {"spec", *fields_of(learner)}
+    fields = [f for f in dataclasses.fields(learner) if f.init and f.name not in stored]
+    return [f.name for f in fields if getattr(learner, f.name) is not f.default]
+
+
+def stored_environment(config: dict[str, Any]) -> AbstractEnvironment:
+    """The environment that `config.json` describes.
 
     Raises:
-        CheckpointError: the folder is no run.
+        ConfigError: it is not a registered one.
     """
-    folder = Path(folder)
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if config["schema"] > SCHEMA:
-            raise CheckpointError(f"{folder} was written by a newer version; update adaptax")
-        return {name: config[name] for name in ("learner", "environment", "settings")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder} is not a run folder: it has no readable config.json") from error
+    name, fields = config["environment"]["name"], config["environment"]["fields"]
+    if name not in ENVIRONMENTS:
+        raise ConfigError(
+            f"this run was trained on your own environment '{name}'; give env= (or --env-file on the command line)"
+        )
+    return make(name, **fields)
 
 
-def open_run(folder: str | Path, *, learner: Learner | None = None, env: AbstractEnvironment | None = None) -> Run:
+def stored_learner(config: dict[str, Any], given: Learner | None) -> Learner:
+    """The learner that is given, or else the one that `config.json` describes.
+
+    Raises:
+        ConfigError: it is not a registered one, or has fields that no folder can hold.
+    """
+    name, fields = config["learner"]["name"], config["learner"]["fields"]
+    if given is None and name not in LEARNERS:
+        raise ConfigError(f"this run was trained with your own learner '{name}'; give open_run(folder, learner=...)")
+    learner = make_learner(name, **fields) if given is None else given
+    if lost := set(config["learner"].get("own", [])) - set(own_fields(learner)):
+        names = ", ".join(sorted(lost))
+        raise ConfigError(
+            f"this run's {name} was given your own {names}, which a folder cannot hold; "
+            f"give the learner with the same {names}: open_run(folder, learner=...)"
+        )
+    return learner
+
+
+def opened(run: Run | str | Path, env: AbstractEnvironment | None = None, learner: Learner | None = None) -> Run:
+    """A run as it is, or the one in a folder.
+
+    Args:
+        run: A run or its folder.
+        env: Where to test. It also stands for the environment of the training, where that is not a registered one.
+        learner: As in `open_run`.
+
+    Raises:
+        CheckpointError: as `open_run` does.
+        ConfigError: as `open_run` does.
+    """
+    if isinstance(run, Run):
+        return run
+    registered = read_config(run)["environment"]["name"] in ENVIRONMENTS
+    return open_run(run, learner=learner, env=None if registered else env)
+
+
+def open_run(
+    folder: str | Path,
+    *,
+    learner: Learner | None = None,
+    env: AbstractEnvironment | None = None,
+    unstarted: bool = False,
+) -> Run:
     """The run in a folder, as its newest whole checkpoint has it.
 
     Args:
         folder: The run folder.
         learner: The learner, where it is not a registered one (or has a network of your own).
         env: The environment, where it is not a registered one.
+        unstarted: Also open a run without any checkpoint, in the state before the first meta-step.
 
     Raises:
-        CheckpointError: the folder is no run, or no checkpoint in it is whole.
+        CheckpointError: the folder is no run, or it has no whole checkpoint.
+        ConfigError: the learner or environment must be given.
     """
     folder = Path(folder)
     config = read_config(folder)
     settings = Settings(**config["settings"])
-    env = env or make(config["environment"]["name"], **config["environment"]["fields"])
-    learner = learner or make_learner(config["learner"]["name"], **config["learner"]["fields"])
-    learner = learner.bind(env.spec(settings.meta_steps))
+    env = stored_environment(config) if env is None else env
+    learner = stored_learner(config, learner).bind(env.spec(settings.meta_steps))
     steps = checkpoints.steps(folder / "checkpoints")
     if not steps:
-        if any((folder / "checkpoints").glob("*")):
+        if any((folder / "checkpoints").glob("[0-9]*")):
             raise CheckpointError(f"no checkpoint in {folder} is whole; adaptax cannot go on from it")
+        if not unstarted:
+            raise CheckpointError(f"{folder} has no checkpoint yet; train it first: adaptax resume {folder}")
         return Run(learner, env, settings, fresh(learner, env, settings), folder)
     saved = checkpoints.load(folder / "checkpoints" / str(steps[-1]), template(learner, env, settings))
     run = Run(learner, env, settings, saved, folder)
@@ -487,20 +469,25 @@ def elsewhere(
     Raises:
         CheckpointError: what was trained does not fit there.
     """
-    env = env or run.env
+    env, changes = env or run.env, learner_fields or {}
     meta = run.meta(which)
-    learners = []
-    for index in range(run.settings.width):
-        learner = run.learner_of(index).bind(env.spec(run.settings.meta_steps))
-        learners.append(traced(replaced(learner, learner_fields or {}, "learner")))
-    wanted = eqx.filter_eval_shape(learners[0].init, jax.random.key(0))
-    same = jax.tree.structure(wanted) == jax.tree.structure(meta) and all(
+    bound = [run.learner_of(index).bind(env.spec(run.settings.meta_steps)) for index in range(run.settings.width)]
+    learners = [traced(replaced(learner, changes, "learner")) for learner in bound]
+    if fits(learners[0], meta):
+        return learners, env, meta
+    if fits(bound[0], meta):
+        given = ", ".join(f"{name} = {value!r}" for name, value in changes.items())
+        raise CheckpointError(f"what was trained does not fit the learner with {given}: leave fields that shape it out")
+    raise CheckpointError(
+        f"what was trained on {name_of(run.env)} does not fit {name_of(env)} with {env.observation_space} and "
+        f"{env.action_space}: this learner needs spaces of the same sizes ({run.env.observation_space}, "
+        f"{run.env.action_space})"
+    )
+
+
+def fits(learner: Learner, meta: PyTree) -> bool:
+    """Whether outer states `[S]` have the structure and shapes of the learner's."""
+    wanted = eqx.filter_eval_shape(learner.init, jax.random.key(0))
+    return jax.tree.structure(wanted) == jax.tree.structure(meta) and all(
         new.shape == old.shape[1:] for new, old in zip(jax.tree.leaves(wanted), jax.tree.leaves(meta), strict=True)
     )
-    if not same:
-        raise CheckpointError(
-            f"what was trained on {name_of(run.env)} does not fit {name_of(env)} with {env.observation_space} and "
-            f"{env.action_space}: this learner needs spaces of the same sizes ({run.env.observation_space}, "
-            f"{run.env.action_space})"
-        )
-    return learners, env, meta

@@ -1,3 +1,4 @@
+import inspect
 import subprocess
 import sys
 from typing import Any, cast
@@ -12,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 import adaptax as ax
 from adaptax import testing
 from adaptax.adapters.gymnasium import from_gymnasium, to_gymnasium, to_space
-from adaptax.core.host import build, host_draw
+from adaptax.core.host import built, host_draw
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.envs.point import PointNavigation
 from adaptax.errors import ConfigError, FaultyEnvironmentError
@@ -71,12 +72,36 @@ def test_tasks_reach_make_as_they_were_drawn():
     env = family()
     tasks = host_draw(env, "train", jax.random.split(jax.random.key(0), 3))
     again = host_draw(env, "train", jax.random.split(jax.random.key(0), 3))
-    simulators: Any = build(env, tasks, copies=2)
     np.testing.assert_array_equal(tasks["weight"], again["weight"])
     assert len(set(tasks["weight"])) == 3
-    for row, weight in zip(simulators, tasks["weight"], strict=True):
-        assert [sim.env.weight for sim in row] == [weight, weight]
-        assert row[0].env is not row[1].env
+    with built(env, tasks, copies=2) as simulators:
+        rows: Any = simulators
+        for row, weight in zip(rows, tasks["weight"], strict=True):
+            assert [sim.env.weight for sim in row] == [weight, weight]
+            assert row[0].env is not row[1].env
+
+
+def test_simulators_are_closed_when_one_of_them_fails():
+    opened: list[Scales] = []
+    closed: list[Scales] = []
+
+    class Breaks(Scales):
+        def step(self, action):
+            raise OSError("the cable is loose")
+
+        def close(self):
+            closed.append(self)
+
+    def make(weight):
+        opened.append(Breaks(weight))
+        return opened[-1]
+
+    learner, env = ax.Random(tasks=2), from_gymnasium(make, weigh, episode_steps=3)
+    opened.clear()
+    closed.clear()
+    with pytest.raises(Exception, match="the cable is loose"):
+        ax.train(learner, env, meta_steps=1)
+    assert len(opened) == 2 and closed == opened
 
 
 def test_splits_are_different_streams_and_ood_is_its_own():
@@ -104,9 +129,9 @@ def test_one_plain_environment_is_one_task(make):
     env = from_gymnasium(make)
     assert env.action_space == Discrete(2) and env.observation_space.size == 4 and env.episode_steps == 500
     tasks = host_draw(env, "test", jax.random.split(jax.random.key(0), 2))
-    simulators = build(env, tasks, copies=1)
-    assert len(simulators) == 2
-    assert simulators[0][0].reset(SEED).shape == (4,)
+    with built(env, tasks, copies=1) as simulators:
+        assert len(simulators) == 2
+        assert simulators[0][0].reset(SEED).shape == (4,)
 
 
 def test_every_episode_is_seeded_by_its_own_number():
@@ -177,7 +202,7 @@ def test_tasks_are_numbers(sample, message):
 
 def test_an_instance_is_not_a_maker():
     with pytest.raises(TypeError, match=r"lambda: gymnasium\.make"):
-        from_gymnasium(cast(Any, Scales()))
+        inspect.unwrap(from_gymnasium)(cast(Any, Scales()))  # as users have it: without the type checks of the tests
 
 
 @pytest.mark.parametrize(

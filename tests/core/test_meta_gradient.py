@@ -56,14 +56,10 @@ def vector(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-@pytest.mark.parametrize("env", ENVIRONMENTS)
-@pytest.mark.parametrize(("steps", "learned"), [(1, False), (2, True)], ids=["one-step", "two-steps-learned-rates"])
-def test_equals_finite_differences(env, steps, learned):
-    learner, meta, life = lived(tiny(inner_steps=steps, learn_step_sizes=learned), ENVIRONMENTS[env])
-    assert life.data.reward.dtype == jnp.float64
-    loss = jax.jit(outer_loss(learner, meta, life))
-    leaves, structure = jax.tree.flatten(meta.params)
-    found = [np.asarray(leaf) for leaf in jax.tree.leaves(gradient_of(learner, meta, life))]
+def require_finite_differences(loss, params):
+    """The gradient of a jitted loss is what finite differences of it say, in a few places of each leaf."""
+    leaves, structure = jax.tree.flatten(params)
+    found = [np.asarray(leaf) for leaf in jax.tree.leaves(jax.jit(jax.grad(loss))(params))]
     width, rng, checked = 1e-5, np.random.default_rng(0), 0
     for number, leaf in enumerate(leaves):
         for index in rng.permutation(leaf.size)[:3]:
@@ -75,6 +71,43 @@ def test_equals_finite_differences(env, steps, learned):
             np.testing.assert_allclose(found[number][here], (high - low) / (2 * width), rtol=1e-5, atol=1e-8)
             checked += 1
     assert checked >= 15 and np.linalg.norm(vector(found)) > 1e-3
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+@pytest.mark.parametrize(("steps", "learned"), [(1, False), (2, True)], ids=["one-step", "two-steps-learned-rates"])
+def test_equals_finite_differences(env, steps, learned):
+    learner, meta, life = lived(tiny(inner_steps=steps, learn_step_sizes=learned), ENVIRONMENTS[env])
+    assert life.data.reward.dtype == jnp.float64
+    require_finite_differences(jax.jit(outer_loss(learner, meta, life)), meta.params)
+
+
+@pytest.mark.parametrize(
+    ("outer_phases", "outer_loss"), [("last", "policy_gradient"), ("adapted", "ppo"), ("all", "ppo")]
+)
+def test_the_loss_that_maml_follows_equals_finite_differences(outer_phases, outer_loss):
+    learner, meta, life = lived(
+        tiny(inner_steps=2, outer_phases=outer_phases, outer_loss=outer_loss), ENVIRONMENTS["continuous"]
+    )
+    judged = jax.tree.map(lambda x: x[{"last": 2, "adapted": 1, "all": 0}[outer_phases] :], life.data)
+    advantage = jax.vmap(learner.inner.advantages)(judged)
+    elsewhere = jax.tree.map(lambda x: x + 0.03 * jnp.cos(jnp.arange(x.size)).reshape(x.shape), meta.params)
+    loss = jax.jit(lambda params: learner.outer(meta._replace(params=params), life, advantage))
+    require_finite_differences(loss, elsewhere)
+
+
+def test_an_update_is_one_step_of_the_optimiser_down_that_loss():
+    learner, meta, life = lived(tiny(inner_steps=2, outer_phases="adapted"), ENVIRONMENTS["continuous"])
+    judged = jax.tree.map(lambda x: x[1:], life.data)
+    advantage = jax.vmap(learner.inner._replace(standardised=False).advantages)(judged)
+    advantage = (advantage - advantage.mean()) / advantage.std()
+    slope = jax.jit(jax.grad(lambda params: learner.outer(meta._replace(params=params), life, advantage)))(meta.params)
+    clipped = jax.tree.map(lambda g: g * min(1.0, 0.5 / np.linalg.norm(vector(slope))), slope)
+    lives = jax.tree.map(lambda x: x[None], life)
+    after, metrics = jax.jit(learner.update)(meta, lives, jax.random.key(0))
+    # Adam's first step is learning_rate x sign, softened by its epsilon
+    expected = jax.tree.map(lambda p, g: p - 3e-3 * g / (jnp.abs(g) + 1e-5), meta.params, clipped)
+    np.testing.assert_allclose(vector(after.params), vector(expected), rtol=1e-5, atol=1e-9)
+    assert metrics["gradient_norm"] == pytest.approx(np.linalg.norm(vector(slope)), rel=1e-6)
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)

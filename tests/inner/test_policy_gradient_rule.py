@@ -1,3 +1,5 @@
+from typing import Any, cast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,3 +114,24 @@ def test_step_sizes_fall_along_a_life():
         now = learned.step(now, phase(np.ones((4, 2))), 0.6)
         walked.append(float(now.params))
     np.testing.assert_allclose(np.diff(walked), [-0.6, -0.4, -0.3], rtol=1e-5)  # 0.6 / (1 + k / 2)
+
+
+def test_observations_are_read_in_deviations_from_the_phases_before():
+    """After a phase, a policy that normalises cannot tell observations from the same ones on another scale."""
+    policy = feed_forward(Box(-np.inf, np.inf, (1,)), Discrete(2), 8)
+    rule = PolicyGradient(policy, discount=0.9, gae_lambda=1.0, normalise=True)
+    start: Any = rule.begin(rule.policy.init(jax.random.key(0)))
+    data = phase(np.zeros((4, 2)))
+
+    def logits(life, x) -> Any:
+        return cast(Any, rule.reading(life).at(life.params, x)).logits
+
+    def lived(scale) -> Any:
+        return rule.step(start, data._replace(step=data.step._replace(observation=scale * data.step.observation)), 0.0)
+
+    now, scaled, x = lived(1.0), lived(20.0), jnp.array([2.5])
+    assert float(start.moments.count) == 0 and float(now.moments.count) == 8
+    ours, theirs = (logits(life, s * x) for life, s in ((now, 1.0), (scaled, 20.0)))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+    plain = logits(start, x)
+    assert np.abs(np.asarray(plain - ours)).max() > 1e-5

@@ -1,47 +1,67 @@
-"""The command line: `options` says what may be asked for, `check` what is wrong with it, `commands` does it."""
+"""The command line: `options` says what may be asked for, `check` reads and judges it, `commands` does it."""
 
 import sys
 
 import tyro
 
-from adaptax.cli.check import changed, check, with_groups
+from adaptax.cli.check import HELP, check, configs_of, tell_apart, with_groups
 from adaptax.cli.options import COMMANDS
 from adaptax.config import nearest
 from adaptax.errors import AdaptaxError, ConfigError
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Entry point; exit codes: 0 done, 2 bad argument, 5 no run, 7 folder in use, 75 preempted, 130 interrupted."""
+    """Entry point.
+
+    Exit codes: 0 done, 1 a bug, 2 bad argument, 3 faulty environment, 4 not finite, 5 no run, 6 a file or folder
+    cannot be read or written, 7 folder in use, 75 preempted, 130 interrupted.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        result = run_command(argv)
-    except AdaptaxError as error:
+        result = run_command([word for word in argv if word != "--debug"])
+    except (AdaptaxError, OSError) as error:
         if "--debug" in argv:
             raise
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+        if isinstance(error, AdaptaxError):
+            code, text = error.exit_code, str(error)
+        else:
+            remedy = "give another path, or make it usable" if error.filename else "--debug shows where"
+            code, text = 6, f"{type(error).__name__}: {error}; {remedy}"
+        print(text, file=sys.stderr)
+        sys.exit(code)
     if result is not None:
         print(result)
 
 
 def run_command(argv: list[str]) -> str | None:
-    """Parses, checks, and does what is asked; returns what goes to standard output.
+    """Reads, checks, and does what is asked; returns what goes to standard output.
 
     Raises:
         ConfigError: anything in `argv` is wrong; all of it is named.
     """
-    debug = "--debug" in argv
-    argv = [word for word in argv if word != "--debug"]
-    del debug
-    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
-        raise ConfigError(f"no command is called '{argv[0]}'; {nearest(argv[0], COMMANDS)}")
-    extended, configs = with_groups(argv)
-    commands = COMMANDS | ({argv[0]: extended} if extended else {})
-    if extended and "--help" not in argv and "-h" not in argv:
-        check(argv, extended, configs)
-    options = tyro.extras.subcommand_cli_from_dict(
-        commands, args=argv, prog="adaptax", description="Deep meta-reinforcement learning.", sort_subcommands=False
-    )
+    name = argv[0] if argv else ""
+    if name in HELP or name.startswith("--tyro"):
+        return show_help(COMMANDS, argv)
+    if name not in COMMANDS:
+        what = f"no command is called '{name}'" if name else "no command is given"
+        raise ConfigError(f"{what}; {nearest(name, COMMANDS)}")
+    words = tell_apart(argv[1:], COMMANDS[name])
+    configs = configs_of(words, COMMANDS[name])
+    if not words.options.keys().isdisjoint(HELP):
+        return show_help(COMMANDS | {name: with_groups(COMMANDS[name], configs)}, [name, "--help"])
+    options, changes = check(words, COMMANDS[name], configs)
     from adaptax.cli import commands as work  # what it imports takes longer than the check
 
-    return vars(work)[argv[0]](options, {name: changed(options, name, configs) for name in configs})
+    return vars(work)[name](options, changes)
+
+
+def show_help(commands: dict[str, type], argv: list[str]) -> None:
+    """Prints help (or what a shell needs to complete words) and ends the process."""
+    tyro.extras.subcommand_cli_from_dict(
+        commands,
+        args=argv,
+        prog="adaptax",
+        description="Deep meta-reinforcement learning.",
+        sort_subcommands=False,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )

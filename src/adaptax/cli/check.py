@@ -1,43 +1,54 @@
-"""Checks every name and value of a command line, all at once, before any array exists."""
+"""Reads a command line: every name and value is checked, all at once, before any array exists."""
 
 import dataclasses
+import re
 import typing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from tyro.conf import arg
+from tyro.conf import FlagConversionOff, arg
 
-from adaptax.cli.options import COMMANDS, Evaluate, Train
+from adaptax.cli.options import Evaluate, Train
 from adaptax.config import Field, describe_field, fields_of, nearest, problems_of, replaced
 from adaptax.errors import ConfigError
 from adaptax.fields import Range
 from adaptax.registry import ENVIRONMENTS, LEARNERS
 
-
-def with_groups(argv: list[str]) -> tuple[type | None, dict[str, Any]]:
-    """The command's options with `--learner.*` and `--env.*` of the learner and environment that it names."""
-    if not argv or argv[0] not in COMMANDS:
-        return None, {}
-    command, configs = COMMANDS[argv[0]], {}
-    named = [word for word in argv[1:3] if not word.startswith("-")]
-    if command is Train and len(named) == 2:
-        configs = preset_configs(named[0], named[1], option(argv, "--preset") or "default")
-    if command is Evaluate and named:
-        configs = run_configs(named[0], option(argv, "--env"))
-    views = {name: view(config) for name, config in configs.items()}
-    groups = [(name, made, dataclasses.field(default_factory=made)) for name, made in views.items()]
-    extended = dataclasses.make_dataclass(command.__name__, groups, bases=(command,)) if groups else command
-    extended.__doc__ = command.__doc__
-    return extended, configs
+HELP = ("--help", "-h")
+Changes = dict[str, dict[str, Any]]  # the fields of "learner" and "env" that a command sets
 
 
-def option(argv: list[str], name: str) -> str | None:
-    """The value given for an option, before anything is parsed."""
-    for word, following in zip(argv, [*argv[1:], ""], strict=True):
-        if word == name:
-            return following
-        if word.startswith(name + "="):
-            return word.removeprefix(name + "=")
-    return None
+class Words(NamedTuple):
+    """The words of a command, told apart but not yet judged."""
+
+    given: list[str]  # those that no option takes
+    options: dict[str, str | None]  # the last value of each option; None where none follows
+
+
+def tell_apart(words: list[str], command: type) -> Words:
+    """Tells options and their values from the other words, in any order; a value does not begin with two dashes."""
+    flags = {*HELP, *(name for name, field in known_options(command, {}).items() if field.kind is bool)}
+    given, options, rest = [], {}, words[::-1]
+    while rest:
+        word = rest.pop()
+        name, equals, value = word.partition("=")
+        if not re.match(r"--|-[a-zA-Z]", word):  # a number may have one dash, a misspelt option too
+            given.append(word)
+        elif equals:
+            options[name.replace("_", "-")] = value
+        else:
+            bare = name in flags or not rest or rest[-1].startswith("--")
+            options[name.replace("_", "-")] = None if bare else rest.pop()
+    return Words(given, options)
+
+
+def configs_of(words: Words, command: type) -> dict[str, Any]:
+    """The learner and environment that a command is about; their fields are options too."""
+    given, options = words
+    if command is Train and len(given) > 1:
+        return preset_configs(given[0], given[1], options.get("--preset") or "default")
+    if command is Evaluate and given:
+        return run_configs(given[0], options.get("--env"), "--env-file" in options)
+    return {}
 
 
 def preset_configs(learner: str, env: str, preset: str) -> dict[str, Any]:
@@ -55,26 +66,35 @@ def preset_configs(learner: str, env: str, preset: str) -> dict[str, Any]:
     return configs
 
 
-def run_configs(folder: str, env: str | None) -> dict[str, Any]:
-    """The learner and environment of a run, or another environment that it is to be tested on."""
+def run_configs(folder: str, env: str | None, own: bool) -> dict[str, Any]:
+    """The learner and environment of a run, or another environment to test it on; none where that is the user's own."""
     from adaptax.runs import read_config
 
-    config, configs = read_config(folder), {}
-    named = {"learner": LEARNERS, "env": ENVIRONMENTS}
-    for name, table in named.items():
-        entry = config["environment" if name == "env" else name]
-        if name == "env" and env is not None:
-            entry = {"name": env, "fields": {}}
-        if entry["name"] in table:
-            configs[name] = replaced(table[entry["name"]](), entry["fields"], entry["name"])
-    return configs
+    config = read_config(folder)
+    entries = {"learner": config["learner"], "env": {"name": env, "fields": {}} if env else config["environment"]}
+    tables = {"learner": LEARNERS} if own else {"learner": LEARNERS, "env": ENVIRONMENTS}
+    return {
+        group: replaced(table[entries[group]["name"]](), entries[group]["fields"], entries[group]["name"])
+        for group, table in tables.items()
+        if entries[group]["name"] in table
+    }
+
+
+def with_groups(command: type, configs: dict[str, Any]) -> type:
+    """The command's options with `--learner.*` and `--env.*`, for the help."""
+    views = {group: view(config) for group, config in configs.items()}
+    groups = [(group, made, dataclasses.field(default_factory=made)) for group, made in views.items()]
+    extended = dataclasses.make_dataclass(command.__name__, groups, bases=(command,))
+    extended.__doc__ = command.__doc__
+    return extended
 
 
 def view(config: Any) -> type:
-    """A plain dataclass with the public fields of a learner or environment, for tyro."""
+    """A plain dataclass with the public fields of a learner or environment, for the help."""
     hints = {}
     for name, field in fields_of(config).items():
         kind: Any = Literal[field.choices] if field.choices else field.kind
+        kind = FlagConversionOff[bool] if kind is bool else kind
         kind = kind | None if field.optional else kind
         legal = f" ({field.legal()})" if field.range and str(field.range) else ""
         hints[name] = (name, Annotated[kind, arg(help=field.help + legal)], field.default)
@@ -83,22 +103,16 @@ def view(config: Any) -> type:
     return made
 
 
-def changed(options: Any, group: str, configs: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a group that differ from what it began with."""
-    given = dataclasses.asdict(getattr(options, group))
-    before = {name: field.default for name, field in fields_of(configs[group]).items()}
-    return {name: value for name, value in given.items() if value != before[name]}
-
-
-def flags(command: type, configs: dict[str, Any]) -> dict[str, Field]:
+def known_options(command: type, configs: dict[str, Any]) -> dict[str, Field]:
     """Every option that may stand on the command line."""
     hints = typing.get_type_hints(command, include_extras=True)
     known: dict[str, Field] = {}
     for field in dataclasses.fields(command):
-        shown = "env" if field.name == "env_name" else field.name
         described = describe_field(field.name, _without_marks(hints[field.name]), field.default, "")
         if described and field.default is not dataclasses.MISSING:
-            known["--" + shown.replace("_", "-")] = described
+            known["--" + field.name.replace("_", "-")] = described
+    if env := known.pop("--env-name", None):
+        known["--env"] = env._replace(choices=tuple(ENVIRONMENTS))
     for group, config in configs.items():
         known |= {f"--{group}.{name.replace('_', '-')}": field for name, field in fields_of(config).items()}
     return known
@@ -113,55 +127,61 @@ def _without_marks(hint: Any) -> Any:
     return Annotated[inner, extent[0]] if extent else inner
 
 
-def check(argv: list[str], command: type, configs: dict[str, Any]) -> None:
-    """Finds everything that is wrong with the words of a command.
+def check(words: Words, command: type, configs: dict[str, Any]) -> tuple[Any, Changes]:
+    """The options of a command, and the fields of its learner and environment that the words change.
 
     Raises:
-        ConfigError: naming all of it.
+        ConfigError: something is wrong with the words; all of it is named.
     """
-    found, values = [], {group: {} for group in configs}
-    tables = {"learner_name": LEARNERS, "env_name": ENVIRONMENTS}
-    positional = [f.name for f in dataclasses.fields(command) if f.default is dataclasses.MISSING and f.name in tables]
-    words, known = iter(argv[1:]), flags(command, configs)
-    given = []
-    for word in words:
-        if not word.startswith("--"):
-            given.append(word)
+    known = known_options(command, configs)
+    named, found = check_given(words.given, command)
+    values, elsewhere = {"": named, "learner": {}, "env": {}}, []
+    for name, text in words.options.items():
+        group = name[2:].rpartition(".")[0]
+        if name not in known:  # the fields of what is itself misspelt cannot be judged
+            heard = found if not group or group in configs else elsewhere
+            heard.append(f"no option is called '{name}'; {nearest(name, known)}")
             continue
-        name, _, value = word.partition("=")
-        name = name.replace("_", "-")
-        if name.removeprefix("--no-") in {k.removeprefix("--") for k in known} and name.startswith("--no-"):
-            continue
-        if name not in known:
-            group = name[2:].split(".")[0]
-            if "." not in name or group in configs:
-                found.append(f"no option is called '{name}'; {nearest(name, known)}")
-            if not value and "." in name:
-                next(words, None)
-            continue
-        field = known[name]
-        if field.kind is bool and not field.choices and not value and "." not in name:
-            continue
-        text = value or next(words, "")
-        problem, parsed = _parsed(name, field, text)
+        problem, value = _parsed(name, known[name], text)
         found += problem
-        if not problem and "." in name:
-            values[name[2:].split(".")[0]][field.name] = parsed
-    if missing := positional[len(given) :]:
-        shown = " and ".join({"learner_name": "LEARNER", "env_name": "ENV"}[name] for name in missing)
-        found.append(f"{shown} must be named; `adaptax list` shows what there is")
-    for name, word in zip(positional, given, strict=False):
-        if word not in tables[name]:
-            what = "learner" if name == "learner_name" else "environment"
-            found.append(f"no {what} is called '{word}'; {nearest(word, tables[name])}")
-    for group, fields in values.items():
+        if value != known[name].default:
+            values[group][known[name].name] = value
+    found = found or elsewhere
+    for group, config in configs.items():
         if not found:
-            found += problems_of(dataclasses.replace(configs[group], **fields), f"--{group}")
+            found = problems_of(dataclasses.replace(config, **values[group]), f"--{group}")
     if found:
         raise ConfigError(*found)
+    return command(**values.pop("")), values
 
 
-def _parsed(name: str, field: Field, text: str) -> tuple[list[str], Any]:
+def check_given(given: list[str], command: type) -> tuple[dict[str, Any], list[str]]:
+    """The words that no option takes, by the field that each is for, and all that is wrong with them."""
+    names = [field.name for field in dataclasses.fields(command) if field.default is dataclasses.MISSING]
+    tables = {"learner_name": ("learner", LEARNERS), "env_name": ("environment", ENVIRONMENTS)}
+    shown = [{"learner_name": "LEARNER", "env_name": "ENV"}.get(name, "RUN") for name in names]
+    found = []
+    if missing := shown[len(given) :]:
+        remedy = "`adaptax train` says where it made it" if "RUN" in missing else "`adaptax list` shows what there is"
+        found.append(f"{' and '.join(missing)} must be named; {remedy}")
+    if names == ["runs"]:
+        return {"runs": tuple(given)}, found
+    for name, word in zip(names, given, strict=False):
+        if name in tables and word not in tables[name][1]:
+            found.append(f"no {tables[name][0]} is called '{word}'; {nearest(word, tables[name][1])}")
+    if extra := given[len(names) :]:
+        usage = " ".join(["adaptax", command.__name__.lower(), *shown])
+        near = nearest(extra[0], known_options(command, {}))
+        found.append(f"too many words: {', '.join(map(repr, extra))}; after `{usage}` comes an option: {near}")
+    return dict(zip(names, given, strict=False)), found
+
+
+def _parsed(name: str, field: Field, text: str | None) -> tuple[list[str], Any]:
+    """What is wrong with the value of an option, and the value; the commands' own booleans are flags without one."""
+    if field.kind is bool and "." not in name:
+        return ([] if text is None else [f"{name} takes no value"]), True
+    if text is None:
+        return [f"{name} has no value; it must be {field.legal()}"], None
     try:
         value = field.parse(text)
     except ValueError:

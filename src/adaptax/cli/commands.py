@@ -1,10 +1,10 @@
 """What each command does, once its words are known to be right."""
 
+import hashlib
 import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,16 @@ from rich.console import Console
 from adaptax import deploy
 from adaptax.checkpoint import to_arrays
 from adaptax.cli import options as asked
+from adaptax.cli.check import Changes
 from adaptax.config import nearest, replaced
 from adaptax.core.env import AbstractEnvironment
-from adaptax.errors import ConfigError
+from adaptax.errors import AdaptaxError, ConfigError
 from adaptax.evaluation import evaluate as evaluate_run
 from adaptax.evaluation import save_evaluation
 from adaptax.presets import preset
 from adaptax.progress import Lines, say
 from adaptax.registry import ENVIRONMENTS, LEARNERS, lookup, make
-from adaptax.runs import Interrupted, Run, folder_name, open_run
+from adaptax.runs import Interrupted, Run, folder_name, opened
 from adaptax.runs import resume as resume_run
 from adaptax.runs import train as train_run
 
@@ -34,7 +35,7 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
-def train(options: asked.Train, changes: dict[str, dict[str, Any]]) -> str:
+def train(options: asked.Train, changes: Changes) -> str:
     """`adaptax train`."""
     use_compilation_cache()
     learner, meta_steps = preset(options.learner_name, options.env_name, options.preset)
@@ -54,11 +55,12 @@ def train(options: asked.Train, changes: dict[str, dict[str, Any]]) -> str:
     return _finished(work, folder, options.json)
 
 
-def resume(options: asked.Resume, changes: dict[str, dict[str, Any]]) -> str:
+def resume(options: asked.Resume, changes: Changes) -> str:
     """`adaptax resume`."""
     del changes
     use_compilation_cache()
-    return _finished(lambda: resume_run(options.run, progress=Lines()), Path(options.run), options.json)
+    env = own_environment(options.env_file) if options.env_file else None
+    return _finished(lambda: resume_run(options.run, progress=Lines(), env=env), Path(options.run), options.json)
 
 
 def _finished(work: Any, folder: Path, as_json: bool) -> str:
@@ -82,12 +84,14 @@ def _finished(work: Any, folder: Path, as_json: bool) -> str:
     )
 
 
-def evaluate(options: asked.Evaluate, changes: dict[str, dict[str, Any]]) -> str:
+def evaluate(options: asked.Evaluate, changes: Changes) -> str:
     """`adaptax evaluate`."""
+    if options.env_name and options.env_file:
+        raise ConfigError("give --env or --env-file, not both: each names the environment to test on")
     use_compilation_cache()
-    run = open_run(options.run)
-    env: AbstractEnvironment = make(options.env_name) if options.env_name else run.env
-    env = replaced(env, changes.get("env", {}), "--env")
+    run, env = run_and_environment(options.run, options.env_file)
+    if not options.env_file:
+        env = replaced(make(options.env_name) if options.env_name else env, changes["env"], "--env")
     say(f"evaluating on {options.tasks} {options.split} tasks")
     result = evaluate_run(
         run,
@@ -98,7 +102,7 @@ def evaluate(options: asked.Evaluate, changes: dict[str, dict[str, Any]]) -> str
         checkpoint=options.checkpoint,
         oracle=options.oracle,
         env=env,
-        learner_fields=changes.get("learner"),
+        learner_fields=changes["learner"],
     )
     path = save_evaluation(result, Path(options.run))
     if options.json:
@@ -107,15 +111,14 @@ def evaluate(options: asked.Evaluate, changes: dict[str, dict[str, Any]]) -> str
     return f"{result.table()}{score}kept in {path}"
 
 
-def adapt(options: asked.Adapt, changes: dict[str, dict[str, Any]]) -> str:
+def adapt(options: asked.Adapt, changes: Changes) -> str:
     """`adaptax adapt`."""
     from safetensors.numpy import save_file
 
     del changes
     use_compilation_cache()
-    run = open_run(options.run)
-    env = load_named(options.env_file, own_environment) if options.env_file else None
-    task = deploy.parse_task(env or run.env, options.task) if options.task else None
+    run, env = run_and_environment(options.run, options.env_file)
+    task = deploy.parse_task(env, options.task) if options.task else None
     result = deploy.adapt(
         run,
         task=task,
@@ -125,7 +128,8 @@ def adapt(options: asked.Adapt, changes: dict[str, dict[str, Any]]) -> str:
         seed=options.seed,
         checkpoint=options.checkpoint,
     )
-    kept = Path(options.run) / "adapted" / f"{result.environment}-{options.seed}.safetensors"
+    mark = mark_of([options.task, options.checkpoint, options.episodes, options.env_file])
+    kept = Path(options.run) / "adapted" / f"{result.environment}-{options.seed}-{mark}.safetensors"
     kept.parent.mkdir(exist_ok=True)
     save_file(to_arrays(result.agent), kept)
     if options.json:
@@ -136,20 +140,61 @@ def adapt(options: asked.Adapt, changes: dict[str, dict[str, Any]]) -> str:
     return f"{captured.get()}the adapted agent is kept in {kept}; in Python: ax.load(run).begin(adapted=...)"
 
 
-def own_environment(named: Any) -> AbstractEnvironment:
-    """An environment of ours (instance or class), or a Gymnasium environment's class or a function that makes it."""
+def mark_of(asked: Any) -> str:
+    """Eight hex digits for a file name: others wherever something else was asked."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def run_and_environment(folder: str, env_file: str | None) -> tuple[Run, AbstractEnvironment]:
+    """A run, and the environment to live in: that of the file, or else the one that the run was trained on.
+
+    Raises:
+        ConfigError: the file is wrong; or it is needed, because the run was trained on an environment without a name.
+        CheckpointError: the folder is no run.
+    """
+    env = own_environment(env_file) if env_file else None
+    run = opened(folder, env)
+    return run, run.env if env is None else env
+
+
+def own_environment(place: str) -> AbstractEnvironment:
+    """What `file.py:Name` names, imported because the user asked for it on the command line.
+
+    An environment of ours (instance or class), or a Gymnasium environment's class or a function that makes it.
+
+    Raises:
+        ConfigError: there is no such file or name, it is no environment, or the user's own code fails.
+    """
+    path, _, name = place.rpartition(":")
+    spec = importlib.util.spec_from_file_location(f"env_file_{Path(path).stem}", path)
+    if not path.endswith(".py") or not Path(path).is_file() or spec is None or spec.loader is None:
+        raise ConfigError(f"'{place}' must be file.py:Name, with a file that exists")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # postponed annotations look there
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, name):
+            known = [n for n in vars(module) if not n.startswith("_")]
+            raise ConfigError(f"no '{name}' in it; {nearest(name, known)}")
+        return _as_environment(getattr(module, name))
+    except AdaptaxError as error:
+        raise type(error)(f"{place}: {error}") from error
+    except Exception as error:  # whatever the user's code may raise
+        raise ConfigError(f"{place}: {type(error).__name__}: {error} (--debug shows where)") from error
+
+
+def _as_environment(named: Any) -> AbstractEnvironment:
     if isinstance(named, AbstractEnvironment):
         return named
     if isinstance(named, type) and issubclass(named, AbstractEnvironment):
         return named()
     if not callable(named):
-        raise ConfigError(f"--env-file names a {type(named).__name__}; it must name an environment or what makes one")
+        raise ConfigError(f"it is a {type(named).__name__}; it must be an environment or what makes one")
     from adaptax.adapters.gymnasium import from_gymnasium
 
     return from_gymnasium(named)
 
 
-def report(options: asked.Report, changes: dict[str, dict[str, Any]]) -> str:
+def report(options: asked.Report, changes: Changes) -> str:
     """`adaptax report`."""
     from adaptax.report import write_report
 
@@ -158,7 +203,7 @@ def report(options: asked.Report, changes: dict[str, dict[str, Any]]) -> str:
     return to_json({"report": str(path)}) if options.json else f"report: {path}"
 
 
-def list(options: asked.List, changes: dict[str, dict[str, Any]]) -> str:
+def list(options: asked.List, changes: Changes) -> str:
     """`adaptax list`."""
     del changes
     first = lambda entry: (entry.__doc__ or "").strip().split("\n")[0]
@@ -174,7 +219,7 @@ def list(options: asked.List, changes: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def cite(options: asked.Cite, changes: dict[str, dict[str, Any]]) -> str:
+def cite(options: asked.Cite, changes: Changes) -> str:
     """`adaptax cite`."""
     del changes
     text = lookup(LEARNERS, options.learner_name, "learner").__doc__ or ""
@@ -185,23 +230,3 @@ def cite(options: asked.Cite, changes: dict[str, dict[str, Any]]) -> str:
 def to_json(result: Any) -> str:
     """One line of JSON."""
     return json.dumps(result)
-
-
-def load_named(place: str, call: Callable[[Any], Any] = lambda x: x) -> Any:
-    """What `file.py:Name` names, imported because the user asked for it on the command line.
-
-    Raises:
-        ConfigError: there is no such file or name.
-    """
-    path, _, name = place.partition(":")
-    if not name or not Path(path).is_file():
-        raise ConfigError(f"'{place}' must be file.py:Name, with a file that exists")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, name):
-        raise ConfigError(
-            f"{path} has no '{name}'; {nearest(name, [n for n in vars(module) if not n.startswith('_')])}"
-        )
-    return call(getattr(module, name))

@@ -1,4 +1,4 @@
-"""What may be asked for: one dataclass a command, which tyro turns into options and help."""
+"""What may be asked for: one dataclass a command, which `check` fills and tyro turns into help."""
 
 import dataclasses
 from typing import Annotated, Literal
@@ -9,6 +9,7 @@ from adaptax.fields import Count, Whole
 
 Split = Literal["test", "validation", "train", "ood"]
 RunFolder = Annotated[str, arg(help="Run folder.", metavar="RUN")]
+EnvFile = Annotated[str | None, arg(help="Your own environment, as file.py:Name.")]
 
 
 @dataclasses.dataclass
@@ -37,6 +38,7 @@ class Evaluate:
     checkpoint: Annotated[str, arg(help="best, last, or a meta-step.")] = "best"
     oracle: Annotated[str | None, arg(help="Run of an oracle, to normalise where no optimum is computable.")] = None
     env_name: Annotated[str | None, arg(name="env", help="Test on another environment.")] = None
+    env_file: EnvFile = None
     json: Annotated[bool, arg(help="Print the result as JSON.")] = False
 
 
@@ -46,7 +48,7 @@ class Adapt:
 
     run: Positional[RunFolder]
     task: Annotated[str | None, arg(help="The task as JSON; by default one test task.")] = None
-    env_file: Annotated[str | None, arg(help="Your environment, as file.py:Name.")] = None
+    env_file: EnvFile = None
     episodes: Annotated[Count | None, arg(help="Episodes in a life; by default as many as in training.")] = None
     lives: Annotated[Count, arg(help="Lives in the task, for the intervals.")] = 20
     seed: Annotated[Whole, arg(help="Of the lives.")] = 1
@@ -59,6 +61,7 @@ class Resume:
     """Go on with an interrupted run, bit for bit as if it had not been interrupted."""
 
     run: Positional[RunFolder]
+    env_file: EnvFile = None
     json: Annotated[bool, arg(help="Print the result as JSON.")] = False
 
 

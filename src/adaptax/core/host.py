@@ -4,6 +4,8 @@ It draws the same numbers as `core.lifetime`, and what it records is the same `L
 code into stateful objects: acting and adapting are compiled, stepping is plain Python.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import equinox as eqx
@@ -36,16 +38,19 @@ def host_draw(env: HostEnvironment, split: str, keys: PRNGKeys) -> Task:
     return stack([env.tasks.sampler(split)(key) for key in keys])
 
 
-def build(env: HostEnvironment, tasks: Task, copies: int) -> Simulators:
-    """E simulators of each task."""
-    number = len(jax.tree.leaves(tasks)[0])
-    return [[env.simulator(pick(tasks, b)) for _ in range(copies)] for b in range(number)]
-
-
-def close(simulators: Simulators) -> None:
-    """Releases them all."""
-    for simulator in (s for row in simulators for s in row):
-        simulator.close()
+@contextmanager
+def built(env: HostEnvironment, tasks: Task, copies: int) -> Iterator[Simulators]:
+    """E simulators of each task, which are closed at the end, also where one of them fails."""
+    simulators: Simulators = []
+    try:
+        for b in range(len(jax.tree.leaves(tasks)[0])):
+            simulators.append([])
+            for _ in range(copies):
+                simulators[-1].append(env.simulator(pick(tasks, b)))
+        yield simulators
+    finally:
+        for simulator in (s for row in simulators for s in row):
+            simulator.close()
 
 
 @eqx.filter_jit
@@ -161,13 +166,12 @@ def host_lifetimes(
     learner: Learner, env: HostEnvironment, meta: PyTree, tasks: Task, keys: PRNGKeys, schedule: Schedule
 ) -> Lifetime:
     """B whole lives, as `core.lifetime.advance` would record them."""
-    simulators = build(env, tasks, schedule.copies)
-    start = lives = host_births(learner, env, meta, tasks, keys, schedule.copies, simulators)
     phases = []
-    for _ in range(schedule.phases):
-        lives, data = host_phase(learner, meta, lives, simulators, schedule, explore=True)
-        phases.append(data)
-    close(simulators)
+    with built(env, tasks, schedule.copies) as simulators:
+        start = lives = host_births(learner, env, meta, tasks, keys, schedule.copies, simulators)
+        for _ in range(schedule.phases):
+            lives, data = host_phase(learner, meta, lives, simulators, schedule, explore=True)
+            phases.append(data)
     return record_all(learner, start, lives, stack(phases, axis=1))
 
 
@@ -181,26 +185,26 @@ def host_examine(
     split: str | None,
 ) -> Lived:
     """Lives in the tasks given, with probes on simulators of their own: `core.evaluate.examine` on the host."""
-    simulators, probes = build(env, tasks, schedule.copies), build(env, tasks, schedule.copies)
-    lives = host_births(learner, env, meta, tasks, keys, schedule.copies, simulators)
     length = schedule._replace(phases=1, steps=env.episode_steps)
+    could, earned, overs = [], [], []
 
-    def probe() -> np.ndarray:
+    def probe(lives: Life) -> None:
         start = jax.vmap(probe_life)(lives)
         start = host_restart(start, probes, restart_seeds(start, schedule.copies))
         _, data = host_collect(learner, meta, start, probes, length, explore=False)
-        return np.asarray(jax.vmap(first_episode_return)(jnp.asarray(counted(data)), data.terminated | data.truncated))
+        over = data.terminated | data.truncated
+        could.append(np.asarray(jax.vmap(first_episode_return)(jnp.asarray(counted(data)), over)))
 
     def counted(data: Transition) -> np.ndarray:
         return np.asarray(jax.vmap(lambda task, d: scores(env, task, d, split))(tasks, data))
 
-    could, earned, overs = [probe()], [], []
-    for _ in range(schedule.phases):
-        lives, data = host_phase(learner, meta, lives, simulators, schedule, learner.explores_by_noise)
-        earned.append(counted(data))
-        overs.append(data.terminated | data.truncated)
-        could.append(probe())
-    close(simulators)
-    close(probes)
+    with built(env, tasks, schedule.copies) as simulators, built(env, tasks, schedule.copies) as probes:
+        lives = host_births(learner, env, meta, tasks, keys, schedule.copies, simulators)
+        probe(lives)
+        for _ in range(schedule.phases):
+            lives, data = host_phase(learner, meta, lives, simulators, schedule, learner.explores_by_noise)
+            earned.append(counted(data))
+            overs.append(data.terminated | data.truncated)
+            probe(lives)
     score, over, probed = (jnp.asarray(np.stack(column, 1)) for column in (earned, overs, could))
     return Lived(score, over, probed, lives.agent)

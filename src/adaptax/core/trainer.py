@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
 from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment
 from adaptax.core.host import host_draw, host_lifetimes
@@ -37,13 +38,13 @@ def draw(learner: Learner, env: AbstractEnvironment, key: PRNGKey) -> tuple[PyTr
 
 def initial_state(learner: Learner, env: AbstractEnvironment, key: PRNGKey) -> TrainState:
     """The state before the first meta-step."""
-    key_init, key_train = jax.random.split(key)
+    key_init, key_train, key_births = jax.random.split(key, 3)
     state = TrainState(learner.init(key_init), None, key_train, jnp.zeros((), jnp.int32))
     if learner.lifespan == 1:
         return state
     if not isinstance(env, Environment):
         raise TypeError("lives that outlast a meta-step need a compiled environment")
-    return state._replace(lives=births(learner, env, state.meta, None, state.key))
+    return state._replace(lives=births(learner, env, state.meta, None, key_births))
 
 
 def births(learner: Learner, env: Environment, meta: PyTree, axis: int | None, key: PRNGKey) -> Life:
@@ -61,7 +62,7 @@ def meta_step(
     meta, axis = (state.meta, None) if proposals is None else (proposals, 0)
     lives = births(learner, env, meta, axis, key_draw)
     if learner.lifespan > 1:  # one in `lifespan` of the old lives ends here and makes room
-        over = (state.step + jnp.arange(learner.tasks)) % learner.lifespan == 0
+        over = (state.step + jnp.arange(learner.tasks) // learner.twins) % learner.lifespan == 0
         lives = jax.vmap(where)(over, lives, state.lives)
     if devices is not None:
         spread = jax.sharding.NamedSharding(devices, jax.sharding.PartitionSpec("tasks"))
@@ -87,11 +88,12 @@ def run_chunk(
     def one_seed(numbers: Learner, state: TrainState) -> tuple[TrainState, Metrics]:
         learner = eqx.combine(numbers, static)
         step = partial(meta_step, learner, env, devices=devices)
-        shapes = jax.eval_shape(step, state)[1]
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        program, shapes = jax.make_jaxpr(step, return_shape=True)(state)  # traced here, once; its metrics' shapes too
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1])
 
         def one_step(_: jax.Array, now: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-            state, metrics = step(now[0])
+            outputs = jaxpr_as_fun(program)(*jax.tree.leaves(now[0]))
+            state, metrics = jax.tree.unflatten(jax.tree.structure(shapes), outputs)
             return state, jax.tree.map(jnp.add, now[1], metrics)
 
         state, total = jax.lax.fori_loop(0, count, one_step, (state, zeros))
@@ -141,11 +143,17 @@ def chunks(
 def host_chunk(
     fixed: tuple[Learner, HostEnvironment, None], states: TrainState, count: jax.Array
 ) -> tuple[TrainState, Metrics]:
-    """The same for simulators on the host, seed by seed."""
+    """The same for simulators on the host, seed by seed.
+
+    Raises:
+        TypeError: the learner proposes a population, which the host loop does not live.
+    """
     learners, env, _ = fixed
     results = []
     for seed in range(states.step.shape[0]):
         learner, state = jax.tree.map(lambda x: x[seed] if eqx.is_array(x) else x, (learners, states))  # noqa: B023
+        if learner.propose(state.meta, state.key, learner.tasks) is not None:
+            raise TypeError(f"{type(learner).__name__} proposes a population: that needs a compiled environment")
         total = None
         for _ in range(int(count)):
             key_draw, key_update = jax.random.split(jax.random.fold_in(state.key, state.step))

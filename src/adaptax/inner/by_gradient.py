@@ -29,6 +29,7 @@ class ByGradient(Learner):
         gae_lambda: Lambda of generalised advantage estimation.
         log_std: First log standard deviation of actions, relative to half the width of a bounded action space.
         standardised: Divide the inner loop's advantages by their standard deviation.
+        normalise: Read observations in deviations from their mean in the phases of the life before.
         network: Another policy network in place of the two layers.
     """
 
@@ -43,6 +44,7 @@ class ByGradient(Learner):
     gae_lambda: Fraction = 1.0
     log_std: Real = 0.0
     standardised: bool = True
+    normalise: bool = False
     network: PureNet | None = None
 
     objective = "phase_return"
@@ -57,7 +59,8 @@ class ByGradient(Learner):
         """The inner loop's rule, and the policy it moves."""
         spec = self.bound
         policy = feed_forward(spec.observation, spec.action, self.hidden, net=self.network, log_std=self.log_std)
-        return PolicyGradient(policy, self.discount, self.gae_lambda, self.inner_decay, self.standardised)
+        rule = PolicyGradient(policy, self.discount, self.gae_lambda, self.inner_decay, self.standardised)
+        return rule._replace(normalise=self.normalise)
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """K phases of one longest episode each: `episodes`, or enough for the inner steps and a last look."""
@@ -73,7 +76,7 @@ class ByGradient(Learner):
     ) -> tuple[Array, tuple, Array]:
         """The policy as it stands; records the log-probability."""
         del meta
-        action, log_prob = self.inner.act(inner.params, step, key, explore)
+        action, log_prob = self.inner.reading(inner).act(inner.params, step, key, explore)
         return action, carry, log_prob
 
     def adapt(self, meta: PyTree, inner: Adapting, data: Transition, key: PRNGKey) -> Adapting:

@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 from adaptax.core.types import Metrics, PRNGKey, PyTree, Step, Transition
 from adaptax.inner.gradient import Loss, sgd_step
 from adaptax.nn.policy import Policy
+from adaptax.ops.distributions import Distribution
+from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
 from adaptax.ops.policy_gradient import standardise
 from adaptax.ops.returns import discounted_returns, first_episode_return, gae
 
@@ -18,6 +20,7 @@ class Adapting(NamedTuple):
 
     params: PyTree  # phi_k
     steps: Array  # k, gradient steps made
+    moments: Moments | None = None  # of the observations of the phases before, where they are normalised
 
 
 class PolicyGradient(NamedTuple):
@@ -35,6 +38,8 @@ class PolicyGradient(NamedTuple):
         gae_lambda: $\lambda$ of generalised advantage estimation.
         standardised: Divide advantages by their standard deviation; without it, their size tells about the task too.
         loss: Another inner loss in place of L; maps (parameters, phase `[T, E, ...]`) to a number.
+        normalise: Read observations in deviations from their mean in the phases before.
+        moments: What these deviations are of; `reading` sets it.
     """
 
     policy: Policy
@@ -43,20 +48,32 @@ class PolicyGradient(NamedTuple):
     decay: Array | float = 0.0
     standardised: bool = True
     loss: Loss | None = None
+    normalise: bool = False
+    moments: Moments | None = None
 
     def begin(self, params: PyTree) -> Adapting:
         """The inner state at birth."""
-        return Adapting(params, jnp.zeros((), jnp.int32))
+        moments = nothing_seen(self.policy.observation_space.size) if self.normalise else None
+        return Adapting(params, jnp.zeros((), jnp.int32), moments)
+
+    def reading(self, now: Adapting) -> "PolicyGradient":
+        """The rule as it stands in a life: reading observations as that life does."""
+        return self._replace(moments=now.moments)
+
+    def at(self, phi: PyTree, observation: Array) -> Distribution:
+        """The policy at one observation."""
+        features = self.policy.observation_space.encode(observation)
+        return self.policy.at_features(phi, normalised(self.moments, features) if self.moments else features)
 
     def act(self, phi: PyTree, step: Step, key: PRNGKey, explore: bool) -> tuple[Array, Float[Array, ""]]:
         """An action and its log-probability, which the surrogate needs recorded as `extras`."""
-        policy = self.policy(phi, step.observation)
+        policy = self.at(phi, step.observation)
         action = policy.sample(key) if explore else policy.mode()
         return action, policy.log_prob(action)
 
     def log_prob(self, phi: PyTree, data: Transition) -> Float[Array, "T E"]:
         """Log-probability under `phi` of what was done."""
-        one = lambda observation, action: self.policy(phi, observation).log_prob(action)
+        one = lambda observation, action: self.at(phi, observation).log_prob(action)
         return jax.vmap(jax.vmap(one))(data.step.observation, data.action)
 
     def advantages(self, data: Transition) -> Float[Array, "T E"]:
@@ -84,8 +101,15 @@ class PolicyGradient(NamedTuple):
         """One adaptation step."""
         falling = 1.0 / (1.0 + self.decay * now.steps.astype(float))
         sizes = jax.tree.map(lambda size: size * falling, step_size)
-        params = sgd_step(self.loss or self.surrogate, now.params, data, sizes, first_order)
-        return Adapting(params, now.steps + 1)
+        params = sgd_step(self.loss or self.reading(now).surrogate, now.params, data, sizes, first_order)
+        return Adapting(params, now.steps + 1, self._after(now.moments, data))
+
+    def _after(self, moments: Moments | None, data: Transition) -> Moments | None:
+        """What is known of observations after a phase."""
+        if moments is None:
+            return None
+        features = jax.vmap(jax.vmap(self.policy.observation_space.encode))(data.step.observation)
+        return seen(moments, features.reshape(-1, features.shape[-1]))
 
 
 def phase_returns(data: Transition) -> Metrics:

@@ -5,14 +5,14 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from adaptax.core.lifetime import replay
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Transition
 from adaptax.fields import Count, Positive
 from adaptax.inner.by_gradient import ByGradient
 from adaptax.inner.gradient import Loss
-from adaptax.inner.policy_gradient import Adapting, PolicyGradient, phase_returns
+from adaptax.inner.policy_gradient import Adapting, phase_returns
 from adaptax.ops.optimise import clipped_adam, mean_gradient
 from adaptax.ops.policy_gradient import clipped_surrogate, standardise
 
@@ -64,11 +64,6 @@ class MAML(ByGradient):
 
     variant = property(lambda self: (self.first_order, self.learn_step_sizes))  # MAML, FOMAML or Meta-SGD
 
-    @property
-    def inner(self) -> PolicyGradient:
-        """The inner loop's rule, and the policy it moves."""
-        return super().inner._replace(loss=self.inner_loss)
-
     def init(self, key: PRNGKey) -> Meta:
         """Fresh parameters."""
         policy = self.inner.policy.init(key)
@@ -85,8 +80,24 @@ class MAML(ByGradient):
     def adapt(self, meta: Meta, inner: Adapting, data: Transition, key: PRNGKey) -> Adapting:
         """One inner gradient step."""
         del key
+        rule = self.inner._replace(loss=self.inner_loss)
         step_size = meta.params["step_size"] if self.learn_step_sizes else self.inner_lr
-        return self.inner.step(inner, data, step_size, self.first_order)
+        return rule.step(inner, data, step_size, self.first_order)
+
+    def outer(self, meta: Meta, life: Lifetime, advantage: Float[Array, "W T E"]) -> Float[Array, ""]:
+        r"""Loss of one task: the mean of $L'$ over the last W phases of its life, through the steps that led to them.
+
+        Args:
+            meta: Its parameters are what the loss is a function of.
+            life: As recorded; its data are constants.
+            advantage: Of what was done in the W phases.
+        """
+        first = life.data.reward.shape[0] - advantage.shape[0]
+        judge = lambda inner, data: self.inner.reading(inner).log_prob(inner.params, data)
+        log_prob, acted = replay(self, meta, life, judge, first), life.data.extras[first:]
+        if self.outer_loss == "ppo":
+            return -clipped_surrogate(log_prob, acted, advantage, self.clip)
+        return -jnp.mean(jnp.exp(log_prob - acted) * advantage)
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Outer gradient steps through the replayed inner loops."""
@@ -98,16 +109,11 @@ class MAML(ByGradient):
         # one scale for all tasks and phases: where more is at stake, more is to be learned
         advantage = standardise(jax.vmap(jax.vmap(raw.advantages))(judged))
 
-        def loss(params: PyTree, entry: tuple[Lifetime, Transition, Array]) -> Array:
-            life, data, advantage = entry
-            judge = lambda inner, data: self.inner.log_prob(inner.params, data)
-            log_prob = replay(self, meta._replace(params=params), life, judge, first)
-            if self.outer_loss == "ppo":
-                return -clipped_surrogate(log_prob, data.extras, advantage, self.clip)
-            return -jnp.mean(jnp.exp(log_prob - data.extras) * advantage)
+        def loss(params: PyTree, entry: tuple[Lifetime, Array]) -> Array:
+            return self.outer(meta._replace(params=params), *entry)
 
         def epoch(now: Meta, _: None) -> tuple[Meta, Metrics]:
-            value, gradient = mean_gradient(loss, now.params, (lifetimes, judged, advantage))
+            value, gradient = mean_gradient(loss, now.params, (lifetimes, advantage))
             change, optimiser = self._optimiser().update(gradient, now.optimiser)
             size = optax.tree.norm(gradient)
             return Meta(optax.apply_updates(now.params, change), optimiser), {"loss": value, "gradient_norm": size}

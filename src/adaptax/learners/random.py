@@ -26,16 +26,22 @@ class Random(Learner):
     Attributes:
         tasks: Tasks in a meta-step.
         copies: Environment copies in one task.
+        phases_reset: Begin new episodes whenever one longest episode has passed, as gradient learners do.
 
     Differences from the paper: there is none.
     """
 
     tasks: Count = 64
     copies: Count = 1
+    phases_reset: bool = False
+
+    reset_each_phase = property(lambda self: self.phases_reset)  # type: ignore[assignment]
 
     def schedule(self, episodes: int | None = None) -> Schedule:
-        """One phase that holds all episodes."""
-        return Schedule(1, self.bound.episode_steps * (episodes or self.bound.episodes), self.copies)
+        """One phase that holds all episodes, or one for each."""
+        episodes = episodes or self.bound.episodes
+        phases = episodes if self.phases_reset else 1
+        return Schedule(phases, self.bound.episode_steps * episodes // phases, self.copies)
 
     def init(self, key: PRNGKey) -> Meta:
         """Nothing."""

@@ -5,17 +5,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float
 
 from adaptax.core.learner import Learner
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive
 from adaptax.nn.net import linear, linear_init
-from adaptax.nn.recurrent import Recurrent, gru
+from adaptax.nn.recurrent import Recurrent, gru, normalising
 from adaptax.ops.distributions import Distribution, initial_log_std, policy_over
 from adaptax.ops.optimise import clipped_adam, minibatch_epochs
 from adaptax.ops.policy_gradient import clipped_surrogate, standardise
-from adaptax.ops.returns import gae, sequence_returns
+from adaptax.ops.returns import gae, sequence_returns, sequences
 
 
 class Meta(NamedTuple):
@@ -57,7 +57,8 @@ class RL2(Learner):
         tasks: Tasks in a meta-step.
         copies: Environment copies in one task, each with a memory of its own.
         episodes: Episodes in a training life; None is as many as the environment's protocol has.
-        across_episodes: Whether returns run on across episodes; False where every step pays alike, as in balancing.
+        across_episodes: Whether returns run on across episodes; False where every step pays alike, as in balancing:
+            then they stop at an episode's end, be it a time limit.
         epochs: Passes over a batch of lives.
         minibatches: Parts of a pass.
         learning_rate: Step size of Adam, falling linearly to zero over the training.
@@ -69,6 +70,7 @@ class RL2(Learner):
         value_weight: Weight of the critic's squared error.
         max_gradient: Global norm that gradients are clipped to.
         sample: Draw actions on unseen tasks too, instead of taking the likeliest.
+        normalise: Read observations and rewards in deviations from their running mean within the life.
         network: Another memory in place of the GRU.
 
     References:
@@ -93,6 +95,7 @@ class RL2(Learner):
     value_weight: NonNegative = 0.5
     max_gradient: Positive = 0.5
     sample: bool = False
+    normalise: bool = False
     network: Recurrent | None = None
 
     explores_by_noise = property(lambda self: self.sample)  # type: ignore[assignment]
@@ -105,7 +108,9 @@ class RL2(Learner):
     @property
     def memory(self) -> Recurrent:
         """The sequence model."""
-        return self.network or gru(self.bound.observation.size + self.bound.action.size + 2, self.hidden)
+        inputs = self.bound.observation.size + self.bound.action.size + 2
+        memory = self.network or gru(inputs, self.hidden)
+        return normalising(memory, inputs) if self.normalise else memory
 
     def init(self, key: PRNGKey) -> Meta:
         """Fresh parameters."""
@@ -139,7 +144,7 @@ class RL2(Learner):
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """PPO over whole lives."""
-        data = jax.tree.map(_sequences, lifetimes.data)
+        data = jax.tree.map(sequences, lifetimes.data)
         advantage = jax.vmap(self._advantages)(data)
         target = advantage + data.extras.value
         inputs = jax.vmap(jax.vmap(self._inputs))(data.step)
@@ -192,9 +197,3 @@ class RL2(Learner):
         return clipped_adam(
             self.learning_rate, self.max_gradient, self.bound.meta_steps * self.epochs * self.minibatches
         )
-
-
-def _sequences(x: Shaped[Array, "B K T E *rest"]) -> Shaped[Array, "N L *rest"]:
-    """Lives as sequences: copies beside tasks, phases one after the other."""
-    x = jnp.moveaxis(x, 3, 1)
-    return x.reshape(x.shape[0] * x.shape[1], x.shape[2] * x.shape[3], *x.shape[4:])

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from adaptax.nn.net import Params, linear, linear_init, orthogonal
+from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
 
 UNROLLED = 64  # sequences up to this length are compiled without a loop: faster, and still quick to compile
 
@@ -42,6 +43,30 @@ def by_steps(
         return jax.lax.scan(lambda state, x: step(params, state, x), begin(params), inputs)[1]
 
     return Recurrent(init, begin, step, unroll, outputs)
+
+
+def normalising(net: Recurrent, inputs: int) -> Recurrent:
+    """The sequence model reading its inputs in deviations from their running mean, within the sequence.
+
+    What it reads is observation, action and reward, so this is normalisation of all three inside a life.
+    """
+
+    def read(now: Moments, x: Array) -> tuple[Moments, Array]:
+        now = seen(now, x[None])
+        return now, normalised(now, x)
+
+    def begin(params: Params) -> tuple[Moments, Params]:
+        return nothing_seen(inputs), net.begin(params)
+
+    def step(params: Params, state: tuple[Moments, Params], x: Array) -> tuple[tuple[Moments, Params], Array]:
+        now, x = read(state[0], x)
+        following, output = net.step(params, state[1], x)
+        return (now, following), output
+
+    def unroll(params: Params, xs: Array) -> Array:
+        return net.unroll(params, jax.lax.scan(read, nothing_seen(inputs), xs)[1])
+
+    return Recurrent(net.init, begin, step, unroll, net.outputs)
 
 
 def gru(inputs: int, hidden: int) -> Recurrent:

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 
 def discounted_returns(
@@ -49,6 +49,12 @@ def first_episode_return(reward: Float[Array, "T E"], over: Bool[Array, "T E"]) 
     """Return of the first episode of a phase, mean over copies."""
     before = jnp.cumsum(over.astype(jnp.int32), 0) - over.astype(jnp.int32)
     return jnp.sum(jnp.where(before == 0, reward, 0.0), 0).mean()
+
+
+def sequences(x: Shaped[Array, "B K T E *rest"]) -> Shaped[Array, "N L *rest"]:
+    """Lives as sequences: copies beside tasks, phases one after the other."""
+    x = jnp.moveaxis(x, 3, 1)
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2] * x.shape[3], *x.shape[4:])
 
 
 def sequence_returns(reward: Float[Array, "N L"], over: Bool[Array, "N L"]) -> dict[str, Float[Array, ""]]:

@@ -45,5 +45,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("multi-task", "pendulum"): {
         "default": POLICY | PENDULUM | {"meta_steps": 100, "inner_lr": 0.1, "learning_rate": 3e-3}
     },
-    ("oracle", "pendulum"): {"default": ORACLE | PENDULUM | {"meta_steps": 100, "learning_rate": 3e-3}},
+    ("oracle", "pendulum"): {
+        "default": ORACLE | PENDULUM | {"meta_steps": 100, "learning_rate": 1e-3, "minibatches": 16}
+    },
 }

@@ -10,7 +10,7 @@ from adaptax.core.env import AbstractEnvironment
 from adaptax.core.types import Task
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.envs.grid import GridNavigation
-from adaptax.envs.point import PointNavigation
+from adaptax.envs.point import REACHED, PointNavigation
 from adaptax.references import bandits
 from adaptax.references.exact import bernoulli_optimal, grid_optimal, known_goal_return
 
@@ -84,13 +84,27 @@ def _grid(
 def _point(
     env: PointNavigation, tasks: Float[Array | np.ndarray, "N 2"], seed: int, episodes: int, split: str | None = "test"
 ) -> Reference:
-    """The oracle walks straight to the goal on each axis; `still` never moves."""
+    """The oracle walks straight to the goal on each axis, again and again; `still` never moves.
+
+    An episode ends at the goal and the next one begins at the origin, so the oracle pays for the way many times in the
+    `horizon` steps of the longest episode. It begins anew after these, as learners that reset each phase do.
+    """
     del seed, split
-    goals = np.abs(np.asarray(tasks, np.float64))
-    walked = env.speed * np.arange(1, env.horizon + 1)[:, None, None]
-    oracle = -np.linalg.norm(np.maximum(goals - walked, 0), axis=-1).sum(0).mean()
-    still = -env.horizon * np.linalg.norm(goals, axis=-1).mean()
+    left, steps = straight_walk(env, tasks)
+    times = np.arange(env.horizon)[:, None] % steps
+    oracle = -np.take_along_axis(left, times, 0).sum(0).mean()
+    still = -env.horizon * np.linalg.norm(np.asarray(tasks, np.float64), axis=-1).mean()
     return Reference(None, {"oracle": float(oracle) * episodes, "still": float(still) * episodes})
+
+
+def straight_walk(
+    env: PointNavigation, tasks: Float[Array | np.ndarray, "N 2"]
+) -> tuple[Float[np.ndarray, "T N"], Int[np.ndarray, " N"]]:
+    """Distance left after each step of a walk straight to the goal, and the number of steps that it takes."""
+    goals = np.abs(np.asarray(tasks, np.float64))
+    left = np.maximum(goals - env.speed * np.arange(1, env.horizon + 1)[:, None, None], 0.0)
+    steps = 1 + np.argmax((left < REACHED).all(-1) | (np.arange(env.horizon) == env.horizon - 1)[:, None], axis=0)
+    return np.linalg.norm(left, axis=-1), steps
 
 
 def _inside(split: str | None) -> bool:
