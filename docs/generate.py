@@ -1,7 +1,7 @@
 """Writes a page for each registered learner and environment, from docstrings, fields, presets and benchmark results.
 
-    python docs/generate.py            # writes docs/learners/*.md and docs/environments/*.md
-    python docs/generate.py RUN        # draws docs/images/adaptation.svg from the evaluation in a run folder
+    python docs/generate.py            # docs/learners/*.md, docs/environments/*.md, and the pictures of comparisons
+    python docs/generate.py RUN        # also docs/images/adaptation.svg, from the evaluation in a run folder
 
 A test compares the pages with what this script would write.
 """
@@ -19,6 +19,7 @@ from adaptax.core.learner import Learner
 from adaptax.presets import DEFAULT_META_STEPS
 from adaptax.presets.tuned import TUNED
 from adaptax.registry import ENVIRONMENTS, LEARNERS
+from adaptax.runs import values_of
 
 ROOT = Path(__file__).parents[1]
 SECTIONS = ("Attributes", "Example", "References", "Differences from the paper")
@@ -79,7 +80,7 @@ def presets_table(kind: str, name: str) -> str:
 def results_of(kind: str, name: str, folder: Path) -> list[dict[str, Any]]:
     """The committed benchmark results that name this learner or environment."""
     key, found = kind.removesuffix("s"), []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob("*.json"), key=lambda p: (len(p.stem), p.stem)):
         data = json.loads(path.read_text(encoding="utf-8"))
         for result in data if isinstance(data, list) else [data]:
             if isinstance(result, dict) and result.get(key) == name and "total_return" in result:
@@ -87,25 +88,75 @@ def results_of(kind: str, name: str, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def results_table(kind: str, results: list[dict[str, Any]]) -> str:
-    """What was measured, beside the optimum and the random policy."""
-    other = "environment" if kind == "learners" else "learner"
+def results_section(kind: str, name: str, results: list[dict[str, Any]]) -> str:
+    """What was measured: whole lives where that is what learners differ in, and greedy returns along a life."""
+    whole = [r for r in results if r["learner"] in LEARNERS and LEARNERS[r["learner"]]().objective == "total_return"]
+    parts = [whole_lives(kind, whole)] if whole else []
+    if greedy := [result for result in results if result not in whole]:
+        parts += ["Greedy return on unseen tasks after k phases of adaptation:", along_a_life(kind, greedy)]
+    picture = f"images/{name}.svg"
+    if kind == "environments" and (ROOT / "docs" / picture).exists():
+        parts.append(f"![Greedy return after each phase of adaptation](../{picture})")
+    return "\n\n".join(parts)
+
+
+def about(kind: str, result: dict[str, Any]) -> str:
+    """The other party of a result, with whatever fields are not as usual."""
+    usual = values_of(ENVIRONMENTS[result["environment"]]()) if result["environment"] in ENVIRONMENTS else {}
+    changed = {k: v for k, v in (result.get("environment_fields") or {}).items() if usual.get(k) != v}
+    changed |= result.get("learner_fields") or {}
+    fields = "".join(f", `{k}={v!r}`" for k, v in changed.items())
+    return result["environment" if kind == "learners" else "learner"] + fields
+
+
+def whole_lives(kind: str, results: list[dict[str, Any]]) -> str:
+    """Return of the whole life, beside the optimum and random actions."""
     rows = []
     for result in results:
         low, high = (result.get("ci95") or {}).get("total_return", (None, None))
         known = result.get("references") or {}
         interval = "" if low is None else f" ({low:.3f} to {high:.3f})"
-        greedy = result.get("phase_return") or []
-        rows.append(
-            [
-                str(result[other]),
-                f"{result['total_return']:.3f}{interval}",
-                *(f"{known[name]:.3f}" if known.get(name) is not None else "" for name in ("optimal", "random")),
-                f"{greedy[0]:.3f} → {greedy[-1]:.3f}" if greedy and None not in greedy else "",
-                str(result.get("seeds", "")),
-            ]
-        )
-    return table([other, "total return (95 %)", "optimal", "random", "greedy, before → after", "seeds"], rows)
+        beside = [f"{known[name]:.3f}" if known.get(name) is not None else "" for name in ("optimal", "random")]
+        spent = [str(result.get(name, "")) for name in ("seeds", "train_seconds")]
+        rows.append([about(kind, result), f"{result['total_return']:.3f}{interval}", *beside, *spent])
+    other = kind_of_other(kind)
+    return table([other, "return of the life (95 %)", "optimal", "random", "seeds", "seconds of training"], rows)
+
+
+def along_a_life(kind: str, results: list[dict[str, Any]], shown: int = 4) -> str:
+    """Greedy returns after the first phases and after the last."""
+    last = max(len(result["phase_return"]) for result in results) - 1
+    places = sorted({*range(min(shown, last + 1)), last})
+    rows = []
+    for result in results:
+        curve = result["phase_return"]
+        spent = [str(result.get(name, "")) for name in ("seeds", "train_seconds")]
+        rows.append([about(kind, result), *(f"{curve[k]:.2f}" if k < len(curve) else "" for k in places), *spent])
+    return table([kind_of_other(kind), *(f"k = {k}" for k in places), "seeds", "seconds of training"], rows)
+
+
+def kind_of_other(kind: str) -> str:
+    """What a row of a table on that kind of page is about."""
+    return "environment" if kind == "learners" else "learner"
+
+
+def differences(name: str, folder: Path) -> str:
+    """The paired differences of a comparison in an environment, where one was made."""
+    path, parts = folder / f"comparison-{name}.json", []
+    if not path.exists():
+        return ""
+    data, link = json.loads(path.read_text(encoding="utf-8")), f"[all phases](../../benchmarks/results/{path.name})"
+    for ours, others in ((key.removesuffix(" minus"), data[key]) for key in data if key.endswith(" minus")):
+        rows = []
+        for other, found in others.items():
+            cells = zip(found["phase_return"], *found["ci95"], strict=True)
+            rows.append([other, *(f"{mean:.2f} ({low:.2f} to {high:.2f})" for mean, low, high in cells)][:5])
+        head = [f"{ours} minus", *(f"k = {k}" for k in range(len(rows[0]) - 1))]
+        parts += [
+            f"Paired differences on the same {data['tasks']} tasks, {data['seeds']} seeds each ({link}):",
+            table(head, rows),
+        ]
+    return "\n\n".join(parts)
 
 
 def usage(kind: str, name: str) -> str:
@@ -129,7 +180,8 @@ def page(kind: str, name: str, entry: Any, results: Path) -> str:
         )
     parts += ["## Fields", fields_table(config), "## Presets", presets_table(kind, name)]
     if measured := results_of(kind, name, results):
-        parts += ["## Results", results_table(kind, measured)]
+        parts += ["## Results", results_section(kind, name, measured)]
+        parts += [differences(name, results)] if kind == "environments" else []
     for section in SECTIONS[1:]:
         if section in text:
             code = section == "Example" and text[section].startswith(">>>")
@@ -174,18 +226,29 @@ def write(folder: Path) -> list[str]:
     return changed
 
 
-def draw(run: Path, path: Path) -> None:
-    """Draws the picture of the README: the run's test on its own tasks."""
-    from adaptax.report.evaluated import main_result
-    from adaptax.report.figures import overview
-    from adaptax.report.folder import read_folders
+def draw(figure: Any, name: str) -> None:
+    """Keeps a figure among the pictures of the documentation."""
     from adaptax.report.svg import standalone_svg
 
+    path = ROOT / "docs" / "images" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(standalone_svg(overview([main_result(*read_folders([run]))])), encoding="utf-8")
+    path.write_text(standalone_svg(figure), encoding="utf-8")
+
+
+def draw_pictures(runs: list[str]) -> None:
+    """The picture of the README from a run's test on its own tasks, and one of each committed comparison."""
+    from adaptax.report.evaluated import main_result
+    from adaptax.report.figures import overview, probe_curve
+    from adaptax.report.folder import read_folders
+
+    for run in runs:
+        draw(overview([main_result(*read_folders([Path(run)]))]), "adaptation.svg")
+    for path in sorted((ROOT / "benchmarks" / "results").glob("comparison-*.json")):
+        name = path.stem.removeprefix("comparison-")
+        results = results_of("environments", name, path.parent)
+        draw(probe_curve(results, [about("environments", r).replace("`", "") for r in results]), f"{name}.svg")
 
 
 if __name__ == "__main__":
-    for run in sys.argv[1:]:
-        draw(Path(run), ROOT / "docs" / "images" / "adaptation.svg")
+    draw_pictures(sys.argv[1:])
     print("\n".join(write(ROOT / "docs")) or "all pages are up to date", file=sys.stderr)

@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import adaptax.runs
 from adaptax.adapters.gymnasium import from_gymnasium
 from adaptax.core.host import host_draw, host_lifetimes
 from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import init_states, run_chunk
 from adaptax.envs.point import PointNavigation
 from adaptax.registry import LEARNERS
+from adaptax.runs import training
 from adaptax.testing.learners import Tally, Watched, small
 from speed import ours
 from speed.timing import Result, Seconds, take_turns, timed
@@ -115,10 +115,10 @@ def outside(meta_steps: int = 400, **_: object) -> Result:
         inside, validating = Inside(), Inside()
         with (
             tempfile.TemporaryDirectory() as folder,
-            mock.patch.object(adaptax.runs, "chunks", inside.iterate(adaptax.runs.chunks)),
-            mock.patch.object(adaptax.runs, "validate", validating.call(adaptax.runs.validate)),
+            mock.patch.object(training, "chunks", inside.iterate(training.chunks)),
+            mock.patch.object(training, "validate", validating.call(training.validate)),
         ):
-            adaptax.runs.train(learner, env, meta_steps=steps, out=Path(folder) / "run")
+            training.train(learner, env, meta_steps=steps, out=Path(folder) / "run")
             end = time.perf_counter()
         begin = validating.spans[0][1]
         total, chunked, validated = end - begin, inside.since(begin), validating.since(begin)

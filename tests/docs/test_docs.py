@@ -53,6 +53,20 @@ def test_a_result_appears_on_both_pages(generate, tmp_path):
     assert "## Results" not in pages["learners/maml.md"]
 
 
+def test_a_comparison_appears_with_its_differences(generate, tmp_path):
+    (tmp_path / "a.json").write_text(
+        '{"learner": "maml", "environment": "cartpole", "environment_fields": {"horizon": 100}, "seeds": 3,'
+        ' "learner_fields": {"copies": 1}, "total_return": 400.0, "phase_return": [20.0, 190.0]}'
+    )
+    (tmp_path / "comparison-cartpole.json").write_text(
+        '{"tasks": 9, "seeds": 3, "maml minus": {"scratch": {"phase_return": [0.0, 50.0],'
+        ' "ci95": [[-1.0, 40.0], [1.0, 60.0]]}}}'
+    )
+    page = generate.pages(tmp_path)["environments/cartpole.md"]
+    assert "| maml, `horizon=100`, `copies=1` | 20.00 | 190.00 | 3 |" in page
+    assert "| scratch | 0.00 (-1.00 to 1.00) | 50.00 (40.00 to 60.00) |" in page
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 def test_summary_is_one_line(generate, name):
     text = generate.sections_of(ENTRIES[name].__doc__)

@@ -12,6 +12,7 @@ adapted/*         agents kept by `adapt`
 import json
 import os
 import platform
+import secrets
 import sys
 import time
 from importlib.metadata import version
@@ -82,6 +83,12 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
+
+
+def folder_name(learner: str, env: str) -> Path:
+    """`runs/<learner>-<environment>-<time>-<8 hex>`: no two are alike."""
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    return Path("runs") / f"{learner}-{env}-{moment}-{secrets.token_hex(4)}"
 
 
 class RunLog:

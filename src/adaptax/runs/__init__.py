@@ -1,0 +1,24 @@
+"""Runs: trainings that can be trusted, and the folders they are kept in.
+
+`run` is the state, `training` the loop, `settings` what may be asked, `folder` what is written, `stored` the way back.
+"""
+
+from adaptax.runs.folder import folder_name, read_config, read_lines
+from adaptax.runs.run import Run
+from adaptax.runs.stored import elsewhere, open_run, opened, values_of
+from adaptax.runs.training import Interrupted, Now, resume, train
+
+__all__ = [
+    "Interrupted",
+    "Now",
+    "Run",
+    "elsewhere",
+    "folder_name",
+    "open_run",
+    "opened",
+    "read_config",
+    "read_lines",
+    "resume",
+    "train",
+    "values_of",
+]

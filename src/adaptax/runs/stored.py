@@ -1,0 +1,160 @@
+"""Runs in folders: what `config.json` holds, and the way back from it to a run, perhaps in another environment."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+
+from adaptax import checkpoint as checkpoints
+from adaptax.config import fields_of, replaced
+from adaptax.core.env import AbstractEnvironment
+from adaptax.core.learner import Learner, traced
+from adaptax.core.types import PyTree
+from adaptax.errors import CheckpointError, ConfigError
+from adaptax.registry import ENVIRONMENTS, LEARNERS, make, make_learner, name_of
+from adaptax.runs.folder import read_config, read_lines
+from adaptax.runs.run import Run, fresh, template
+from adaptax.runs.settings import Settings
+
+
+def config_of(learner: Learner, env: AbstractEnvironment, settings: Settings) -> dict[str, Any]:
+    """What `config.json` holds: enough for `open_run` to build the run again, or to say what it cannot build."""
+    return {
+        "learner": {"name": name_of(learner), "fields": values_of(learner), "own": own_fields(learner)},
+        "environment": {"name": name_of(env), "fields": values_of(env)},
+        "settings": dataclasses.asdict(settings),
+    }
+
+
+def values_of(config: Any) -> dict[str, Any]:
+    """The public fields of a learner or environment with their values."""
+    return {name: field.default for name, field in fields_of(config).items()}
+
+
+def own_fields(learner: Learner) -> list[str]:
+    """Names of the fields that hold something which no folder can: a network, a loss."""
+    stored = {"spec", *fields_of(learner)}
+    fields = [f for f in dataclasses.fields(learner) if f.init and f.name not in stored]
+    return [f.name for f in fields if getattr(learner, f.name) is not f.default]
+
+
+def stored_environment(config: dict[str, Any]) -> AbstractEnvironment:
+    """The environment that `config.json` describes.
+
+    Raises:
+        ConfigError: it is not a registered one.
+    """
+    name, fields = config["environment"]["name"], config["environment"]["fields"]
+    if name not in ENVIRONMENTS:
+        raise ConfigError(
+            f"this run was trained on your own environment '{name}'; give env= (or --env-file on the command line)"
+        )
+    return make(name, **fields)
+
+
+def stored_learner(config: dict[str, Any], given: Learner | None) -> Learner:
+    """The learner that is given, or else the one that `config.json` describes.
+
+    Raises:
+        ConfigError: it is not a registered one, or has fields that no folder can hold.
+    """
+    name, fields = config["learner"]["name"], config["learner"]["fields"]
+    if given is None and name not in LEARNERS:
+        raise ConfigError(f"this run was trained with your own learner '{name}'; give open_run(folder, learner=...)")
+    learner = make_learner(name, **fields) if given is None else given
+    if lost := set(config["learner"].get("own", [])) - set(own_fields(learner)):
+        names = ", ".join(sorted(lost))
+        raise ConfigError(
+            f"this run's {name} was given your own {names}, which a folder cannot hold; "
+            f"give the learner with the same {names}: open_run(folder, learner=...)"
+        )
+    return learner
+
+
+def opened(run: Run | str | Path, env: AbstractEnvironment | None = None, learner: Learner | None = None) -> Run:
+    """A run as it is, or the one in a folder.
+
+    Args:
+        run: A run or its folder.
+        env: Where to test. It also stands for the environment of the training, where that is not a registered one.
+        learner: As in `open_run`.
+
+    Raises:
+        CheckpointError: as `open_run` does.
+        ConfigError: as `open_run` does.
+    """
+    if isinstance(run, Run):
+        return run
+    registered = read_config(run)["environment"]["name"] in ENVIRONMENTS
+    return open_run(run, learner=learner, env=None if registered else env)
+
+
+def open_run(
+    folder: str | Path,
+    *,
+    learner: Learner | None = None,
+    env: AbstractEnvironment | None = None,
+    unstarted: bool = False,
+) -> Run:
+    """The run in a folder, as its newest whole checkpoint has it.
+
+    Args:
+        folder: The run folder.
+        learner: The learner, where it is not a registered one (or has a network of your own).
+        env: The environment, where it is not a registered one.
+        unstarted: Also open a run without any checkpoint, in the state before the first meta-step.
+
+    Raises:
+        CheckpointError: the folder is no run, or it has no whole checkpoint.
+        ConfigError: the learner or environment must be given.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    settings = Settings(**config["settings"])
+    env = stored_environment(config) if env is None else env
+    learner = stored_learner(config, learner).bind(env.spec(settings.meta_steps))
+    steps = checkpoints.steps(folder / "checkpoints")
+    if not steps:
+        if any((folder / "checkpoints").glob("[0-9]*")):
+            raise CheckpointError(f"no checkpoint in {folder} is whole; adaptax cannot go on from it")
+        if not unstarted:
+            raise CheckpointError(f"{folder} has no checkpoint yet; train it first: adaptax resume {folder}")
+        return Run(learner, env, settings, fresh(learner, env, settings), folder)
+    saved = checkpoints.load(folder / "checkpoints" / str(steps[-1]), template(learner, env, settings))
+    run = Run(learner, env, settings, saved, folder)
+    run.history = [line for line in read_lines(folder / "metrics.jsonl") if line["step"] <= run.step]
+    return run
+
+
+def elsewhere(
+    run: Run, env: AbstractEnvironment | None, learner_fields: dict[str, Any] | None, which: str | int
+) -> tuple[list[Learner], AbstractEnvironment, PyTree]:
+    """The trained learners (one for each of the S runs), environment and outer states to test, perhaps elsewhere.
+
+    Raises:
+        CheckpointError: what was trained does not fit there.
+    """
+    env, changes = env or run.env, learner_fields or {}
+    meta = run.meta(which)
+    bound = [run.learner_of(index).bind(env.spec(run.settings.meta_steps)) for index in range(run.settings.width)]
+    learners = [traced(replaced(learner, changes, "learner")) for learner in bound]
+    if fits(learners[0], meta):
+        return learners, env, meta
+    if fits(bound[0], meta):
+        given = ", ".join(f"{name} = {value!r}" for name, value in changes.items())
+        raise CheckpointError(f"what was trained does not fit the learner with {given}: leave fields that shape it out")
+    raise CheckpointError(
+        f"what was trained on {name_of(run.env)} does not fit {name_of(env)} with {env.observation_space} and "
+        f"{env.action_space}: this learner needs spaces of the same sizes ({run.env.observation_space}, "
+        f"{run.env.action_space})"
+    )
+
+
+def fits(learner: Learner, meta: PyTree) -> bool:
+    """Whether outer states `[S]` have the structure and shapes of the learner's."""
+    wanted = eqx.filter_eval_shape(learner.init, jax.random.key(0))
+    return jax.tree.structure(wanted) == jax.tree.structure(meta) and all(
+        new.shape == old.shape[1:] for new, old in zip(jax.tree.leaves(wanted), jax.tree.leaves(meta), strict=True)
+    )

@@ -1,0 +1,257 @@
+"""Training that can be trusted: logged, validated, saved, interrupted and resumed between compiled chunks."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from adaptax import checkpoint as checkpoints
+from adaptax.core.env import AbstractEnvironment, HostEnvironment
+from adaptax.core.learner import Learner, traced
+from adaptax.core.trainer import TrainState, chunks
+from adaptax.errors import ConfigError, NumericalError
+from adaptax.measure import draw_tasks, measure
+from adaptax.progress import Progress, Silent
+from adaptax.runs.folder import RunLog, create_folder
+from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
+from adaptax.runs.settings import checked_settings, device_problems
+from adaptax.runs.stored import config_of, open_run
+
+VALIDATION_SEED = 20_000  # validation tasks are the same in every run; reported results use other seeds
+VALIDATION_STEPS = 400_000  # environment steps that one validation may take, about
+
+
+class Now(NamedTuple):
+    """What callbacks see between compiled chunks. Plain functions; one that returns True ends the training."""
+
+    run: Run
+    step: int
+    metrics: dict[str, np.ndarray]  # means over the chunk, `[S]`
+    validation: np.ndarray | None  # `[S]`, where this was a validation point
+    seconds: float
+
+
+Callback = Callable[[Now], Any]
+
+
+def train(
+    learner: Learner,
+    env: AbstractEnvironment,
+    *,
+    meta_steps: int,
+    seed: int = 0,
+    seeds: int = 1,
+    callbacks: Sequence[Callback] = (),
+    out: str | Path | None = None,
+    sweep: dict[str, list[float]] | None = None,
+    log_every: int | None = None,
+    validate_every: int | None = None,
+    checkpoint_every: int | None = None,
+    progress: Progress | None = None,
+    devices: int | None = None,
+) -> Run:
+    """Trains a learner on the training tasks of an environment.
+
+    Args:
+        learner: For example `RL2(hidden=64)`.
+        env: A family of tasks: `make(...)`, `from_gymnasium(...)`, or your own.
+        meta_steps: Updates of the outer loop.
+        seed: First seed.
+        seeds: Runs with seeds `seed`, `seed + 1`, ...: trained in one compiled program.
+        callbacks: Plain functions of a `Now`, called between compiled chunks; one that returns True ends the training.
+        out: The run folder to make; None keeps everything in memory.
+        sweep: Float fields of the learner with several values each; all lists have one length, read side by side.
+        log_every: Meta-steps between log points; by default a hundredth of the training. Validations, checkpoints and
+            the end are log points as well.
+        validate_every: Meta-steps between validations; by default a tenth of the training.
+        checkpoint_every: Meta-steps between checkpoints; by default a tenth of the training.
+        progress: Where to show progress; None shows nothing.
+        devices: Devices to spread the tasks of a meta-step over; None is one. It must divide the learner's `tasks`.
+
+    Returns:
+        The run, with the best and the last state.
+
+    Raises:
+        ConfigError: something in the configuration is wrong; all of it is named.
+        RunBusyError: the folder exists already.
+        OSError: the folder cannot be made.
+        NumericalError: a metric or the state stopped being finite; checkpoints from before are kept.
+    """
+    learner = learner.bind(env.spec(meta_steps))
+    settings = checked_settings(
+        learner,
+        env,
+        devices,
+        meta_steps=meta_steps,
+        seed=seed,
+        seeds=seeds,
+        log_every=log_every,
+        validate_every=validate_every,
+        checkpoint_every=checkpoint_every,
+        sweep=sweep,
+    )
+    folder = Path(out) if out else None
+    if folder:
+        create_folder(folder, config_of(learner, env, settings))
+    return go_on(Run(learner, env, settings, fresh(learner, env, settings), folder), callbacks, progress, devices)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    callbacks: Sequence[Callback] = (),
+    progress: Progress | None = None,
+    devices: int | None = None,
+    learner: Learner | None = None,
+    env: AbstractEnvironment | None = None,
+) -> Run:
+    """Goes on with an interrupted run, bit for bit as if it had not been interrupted.
+
+    Args:
+        folder: The run folder.
+        callbacks: As in `train`.
+        progress: As in `train`.
+        devices: As in `train`; it need not be the number that the training began with.
+        learner: As in `open_run`.
+        env: As in `open_run`.
+
+    Raises:
+        CheckpointError: the folder is no run, or no checkpoint in it is whole.
+        ConfigError: the learner or environment must be given, or there are not that many devices.
+        NumericalError: as in `train`.
+    """
+    run = open_run(folder, learner=learner, env=env, unstarted=True)
+    if wrong := device_problems(devices, run.learner, run.env):
+        raise ConfigError(*wrong)
+    if run.step >= run.settings.meta_steps:
+        return run
+    return go_on(run, callbacks, progress, devices)
+
+
+def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None, devices: int | None) -> Run:
+    """Trains from where the run stands to its end."""
+    settings, progress = run.settings, progress or Silent()
+    log = RunLog(run.folder, run.history, run.step, steps_per_meta_step(run))
+    begun = time.monotonic()
+    log.status("running")
+    with listening() as heard, progress.training(run.step, settings.meta_steps, steps_per_meta_step(run)) as show:
+        for states, metrics in stream_of(run, devices or 1):
+            run.saved = run.saved._replace(states=states)
+            step, last = run.step, run.step == settings.meta_steps
+            validation = validate(run, log) if last or step % settings.validate_every == 0 else None
+            now = Now(run, step, metrics, validation, time.monotonic() - begun)
+            log.gather(step, metrics, validation, now.seconds)
+            show(step, metrics, validation)
+            fault = what_is_not_finite(now)
+            if fault or validation is not None or step % settings.log_every == 0:
+                log.write()
+            if fault:
+                raise failed(run, log, fault)
+            stop = any([callback(now) is True for callback in callbacks])
+            if last or stop or heard or step % settings.checkpoint_every == 0:
+                log.checkpoint(run.saved, settings.keep)
+            if heard:
+                log.status("preempted")
+                raise Interrupted(heard[0], run)
+            if stop:
+                break
+    log.status("finished" if run.step == settings.meta_steps else "stopped")
+    return run
+
+
+def stream_of(run: Run, devices: int) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
+    """The compiled chunks from where the run stands, on that many devices."""
+    settings, states, mesh = run.settings, run.saved.states, None
+    if devices > 1:
+        mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("tasks",))
+        states = jax.device_put(states, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
+    every = int(np.gcd.reduce([settings.log_every, settings.validate_every, settings.checkpoint_every]))
+    learners = spread(run.learner, settings)
+    return chunks(learners, run.env, states, meta_steps=settings.meta_steps, every=every, devices=mesh)
+
+
+def what_is_not_finite(now: Now) -> str:
+    """The first number of a chunk that is not finite, and of which seed; empty where all are."""
+    saved, settings = now.run.saved, now.run.settings
+    numbers = now.metrics | ({} if now.validation is None else {"validation": now.validation})
+    numbers |= {f"the outer state's {name}": leaf for name, leaf in checkpoints.to_arrays(saved.states.meta).items()}
+    for name, values in numbers.items():
+        finite = np.isfinite(values).reshape(settings.width, -1).all(1)
+        if not finite.all():
+            return f"{name} of {settings.name(int(np.argmin(finite)))}"
+    return ""
+
+
+def failed(run: Run, log: RunLog, fault: str) -> NumericalError:
+    """The error for numbers that are not finite, written down in `run.json` as well."""
+    kept = checkpoints.steps(run.folder / "checkpoints") if run.folder else []
+    good = f"the last good checkpoint is {run.folder}/checkpoints/{kept[-1]}" if kept else "no checkpoint is kept"
+    message = (
+        f"{fault} is not finite at meta-step {run.step}; {good}. "
+        "Try a smaller learning_rate or max_gradient, and look for NaN in what the environment returns"
+    )
+    log.status("failed", message)
+    return NumericalError(message)
+
+
+class Interrupted(Exception):
+    """A signal asked the training to end; its state is saved."""
+
+    def __init__(self, number: int, run: Run):
+        super().__init__(f"stopped by signal {number} at meta-step {run.step}")
+        self.run = run
+        self.exit_code = 130 if number == signal.SIGINT else 75
+
+
+@contextmanager
+def listening() -> Iterator[list[int]]:
+    """Collects SIGTERM and SIGINT instead of dying of them; only in the main thread, and only while inside."""
+    heard: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+
+    def hear(number: int, frame: Any) -> None:
+        del frame
+        if heard:
+            raise KeyboardInterrupt
+        heard.append(number)
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield heard
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def validate(run: Run, log: RunLog) -> np.ndarray:
+    """Scores `[S]` on validation tasks; keeps the outer states that are the best so far."""
+    saved, scores = run.saved, []
+    schedule = run.learner.schedule()
+    per_life = schedule.phases * schedule.steps * schedule.copies
+    count = int(np.clip(VALIDATION_STEPS // per_life, 20, 10_000))
+    if isinstance(run.env, HostEnvironment):  # slow simulators: a validation may cost as much as one meta-step
+        count = min(count, run.learner.tasks)
+    tasks, keys = draw_tasks(run.env, "validation", count, VALIDATION_SEED)
+    for index in range(run.settings.width):
+        meta = jax.tree.map(lambda x: x[index], saved.states.meta)  # noqa: B023
+        samples, _ = measure(traced(run.learner_of(index)), run.env, meta, tasks, keys, schedule, "validation")
+        scores.append(samples.total_return if run.learner.objective == "total_return" else samples.phase_return[:, -1])
+    score = jnp.asarray(np.mean(scores, 1), saved.best_score.dtype)
+    better = score > saved.best_score
+    pick = lambda new, old: jax.vmap(jnp.where)(better, new, old)
+    run.saved = saved._replace(
+        best=jax.tree.map(pick, saved.states.meta, saved.best),
+        best_score=pick(score, saved.best_score),
+        best_step=pick(saved.states.step, saved.best_step),
+    )
+    log.event("validation", run.step, score=np.asarray(score).tolist(), best=np.asarray(better).tolist(), tasks=count)
+    return np.asarray(score)
