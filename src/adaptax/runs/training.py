@@ -237,7 +237,7 @@ def validate(run: Run, log: RunLog) -> np.ndarray:
     saved, scores = run.saved, []
     schedule = run.learner.schedule()
     per_life = schedule.phases * schedule.steps * schedule.copies
-    count = int(np.clip(VALIDATION_STEPS // per_life, 20, 10_000))
+    count = int(np.clip(VALIDATION_STEPS // per_life, 20, 50_000))
     if isinstance(run.env, HostEnvironment):  # slow simulators: a validation may cost as much as one meta-step
         count = min(count, run.learner.tasks)
     tasks, keys = draw_tasks(run.env, "validation", count, VALIDATION_SEED)
