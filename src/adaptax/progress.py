@@ -39,26 +39,26 @@ class Lines:
     @contextmanager
     def training(self, start: int, meta_steps: int, env_steps: int) -> Iterator[Show]:
         """Names the compile phase, then steps, speed, return and time left."""
-        begun = last = time.monotonic()
-        before, first = start, True
+        begun = ready = last = time.monotonic()
+        before, compiled = start, None
         say(f"compiling; then meta-steps {start} to {meta_steps} of {env_steps:,} environment steps each")
 
         def show(step: int, metrics: dict[str, np.ndarray], validation: np.ndarray | None) -> None:
-            nonlocal last, before, first
+            nonlocal ready, last, before, compiled
             now = time.monotonic()
-            if first:
+            if compiled is None:
                 say(f"compiled, and the first {step - start} meta-step(s) done in {now - begun:.1f} s")
-                last, before, first = now, step, False
+                ready = last = now
+                compiled = before = step
                 return
             if step < meta_steps and now - last < self.seconds:
                 return
-            rate = (step - before) / max(now - last, 1e-9)
+            rate, pace = ((step - x) / max(now - t, 1e-9) for x, t in ((before, last), (compiled, ready)))
             words = [f"meta-step {step}/{meta_steps}"]
             words += [f"{name} {value.mean():.3f}" for name, value in metrics.items() if "return" in name]
             if validation is not None:
                 words.append(f"validation {validation.mean():.3f}")
-            if rate:
-                words += [f"{rate * env_steps:,.0f} steps/s", f"{(meta_steps - step) / rate:.0f} s left"]
+            words += [f"{rate * env_steps:,.0f} steps/s", f"{(meta_steps - step) / pace:.0f} s left"]
             say("  ".join(words))
             last, before = now, step
 
