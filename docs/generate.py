@@ -162,7 +162,7 @@ def differences(name: str, folder: Path) -> str:
 def usage(kind: str, name: str) -> str:
     """The first thing to type."""
     if kind == "environments":
-        return f"```\nadaptax train rl2 {name}\n```\n\n```python\nenv = ax.make({name!r})\n```"
+        return f'```\nadaptax train rl2 {name}\n```\n\n```python\nenv = ax.make("{name}")\n```'
     usual = "bernoulli-bandit" if LEARNERS[name]().objective == "total_return" else "point-navigation"
     paired = [environment for learner, environment in sorted(TUNED) if learner == name]
     return f"```\nadaptax train {name} {usual if usual in paired or not paired else paired[0]}\n```"
