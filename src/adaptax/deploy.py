@@ -286,9 +286,12 @@ def _fill(like: Any, given: Any, where: str) -> Any:
             _fill(like[n] if isinstance(like, dict) else getattr(like, n), given[n], f"{where}.{n}") for n in names
         ]
         return dict(zip(names, values, strict=True)) if isinstance(like, dict) else type(like)(*values)
-    array = np.asarray(given, like.dtype)
+    exact = np.asarray(given, float)
+    array = exact.astype(like.dtype)
     if array.shape != like.shape:
         raise ValueError(f"{where} has shape {list(array.shape)}, needed {list(like.shape)}")
+    if not np.isfinite(exact).all() or (like.dtype.kind in "iu" and not np.array_equal(array, exact)):
+        raise ValueError(f"{where} must be {'whole' if like.dtype.kind in 'iu' else 'finite'} numbers")
     return array
 
 
@@ -297,4 +300,4 @@ def _example(like: Any) -> Any:
         return {name: _example(value) for name, value in like.items()}
     if hasattr(like, "_fields"):
         return {name: _example(getattr(like, name)) for name in like._fields}
-    return np.round(like, 3).tolist()
+    return np.round(like.astype(float), 3).tolist() if like.dtype.kind == "f" else like.tolist()

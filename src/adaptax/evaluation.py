@@ -109,11 +109,11 @@ class Evaluation(NamedTuple):
         beside = Table(title=f"{self.learner} on {self.environment}: {self.tasks} {where}, {self.seeds} seed(s)")
         for heading in ("policy", "total return", "95 % interval"):
             beside.add_column(heading, justify="left" if heading == "policy" else "right")
-        low, high = data["ci95"]["total_return"]
-        rows = [(f"{self.learner} ({self.checkpoint})", data["total_return"], f"{low:.3f} .. {high:.3f}", "bold")]
-        rows += [(name, value, "exact" if name == "optimal" else "", "") for name, value in self.references.items()]
-        for name, value, interval, style in sorted(rows, key=lambda row: -row[1]):
-            beside.add_row(name, f"{value:.3f}", interval, style=style)
+        interval = " .. ".join(map(_number, data["ci95"]["total_return"]))
+        rows = [(f"{self.learner} ({self.checkpoint})", data["total_return"], interval, "bold")]
+        rows += [(name, value, "exact" if name == "optimal" else "", "") for name, value in data["references"].items()]
+        for name, value, beyond, style in sorted(rows, key=lambda row: -np.inf if row[1] is None else -row[1]):
+            beside.add_row(name, _number(value), beyond, style=style)
         curve = lambda name, title, first: _curve(data[name], data["ci95"][name], title, first)
         return [
             beside,
@@ -255,11 +255,11 @@ def _references(
     return known.values | ({} if known.optimal is None else {"optimal": known.optimal}), known.optimal
 
 
-def save_evaluation(evaluation: Evaluation, folder: Path) -> Path:
+def save_evaluation(evaluation: Evaluation, folder: Path, asked: dict[str, Any] | None = None) -> Path:
     """Writes the result into the run folder, under a name of what was asked; returns its path."""
-    data = evaluation.as_dict()
-    asked = {name: data[name] for name in ("environment_fields", "learner_fields", "tasks", "episodes", "task_seed")}
-    mark = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+    data = evaluation.as_dict() | {"asked": asked or {}}
+    named = ("environment_fields", "learner_fields", "tasks", "episodes", "task_seed", "asked")
+    mark = hashlib.sha256(json.dumps([data[name] for name in named]).encode()).hexdigest()[:8]
     path = folder / "eval" / f"{evaluation.environment}-{evaluation.split}-{evaluation.checkpoint}-{mark}.json"
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, json.dumps(data, indent=1))

@@ -221,6 +221,23 @@ def test_an_observation_outside_its_space_is_reported(space, seen):
         sim.reset(SEED)
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (lambda sim: 1 / 0, "step raised ZeroDivisionError: division by zero"),
+        (lambda sim: (sim.look(), 0.0, False, {}), "step must return 5 values"),
+        (lambda sim: (sim.look(), np.nan, False, False, {}), "returned the reward nan"),
+        (lambda sim: (sim.look() + np.inf, 0.0, False, False, {}), r"expected finite numbers .* \[inf inf\]"),
+    ],
+)
+def test_what_a_faulty_environment_does_is_named(monkeypatch, answer, expected):
+    sim: Any = family().simulator({"weight": 1.0})
+    monkeypatch.setattr(sim.env, "step", lambda action: answer(sim.env))
+    sim.reset(SEED)
+    with pytest.raises(FaultyEnvironmentError, match=expected):
+        sim.step(np.zeros(2, np.float32), SEED)
+
+
 def test_a_task_with_other_spaces_is_reported():
     make = lambda weight: Scales(observation=gym.spaces.Discrete(2 + int(weight)))
     env = from_gymnasium(make, lambda rng: {"weight": 1}, episode_steps=3)

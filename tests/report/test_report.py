@@ -17,7 +17,7 @@ from adaptax.report.svg import standalone_svg
 
 RESULT = {
     "learner": "rl2", "environment": "bernoulli-bandit", "split": "test", "checkpoint": "best", "tasks": 50,
-    "seeds": 2,
+    "seeds": 2, "asked": {"split": "test", "tasks": 50, "checkpoint": "best", "seed": 0, "env_file": None},
     "total_return": 1.8, "episode_return": [0.5, 0.6, 0.7], "phase_return": [0.5, 0.75],
     "return_at_step": [0.5, 0.6, 0.7],
     "episode_count": [100, 100, 100], "steps": [1, 2, 3], "iqm": 1.85, "references": {"random": 1.5, "optimal": 1.97},

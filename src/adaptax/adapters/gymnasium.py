@@ -168,13 +168,15 @@ class GymnasiumSimulator(Simulator):
         """A new episode; each is seeded anew, so that a life is the same whenever it is lived."""
         self.steps = 0
         # 31 bits: some simulators take a signed 32-bit seed and no more
-        observation, _ = self.env.reset(seed=int(seed[0] ^ seed[1]) & 0x7FFFFFFF)
+        observation, _ = self._asked("reset", 2, seed=int(seed[0] ^ seed[1]) & 0x7FFFFFFF)
         return self._checked(observation)
 
     def step(self, action: Any, seed: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
         """One step; chance inside it comes from the environment's own generator, seeded by `reset`."""
         del seed
-        observation, reward, terminated, truncated, _ = self.env.step(self._action(action))
+        observation, reward, terminated, truncated, _ = self._asked("step", 5, self._action(action))
+        if not np.isfinite(reward):
+            raise FaultyEnvironmentError(f"{self.env} returned the reward {reward}, which is not a finite number")
         self.steps += 1
         # Gymnasium's time limit also marks an episode that terminates in its last step; here it is one or the other
         out_of_time = (bool(truncated) or self.steps >= self.limit) and not terminated
@@ -183,6 +185,16 @@ class GymnasiumSimulator(Simulator):
     def close(self) -> None:
         """Closes the environment."""
         self.env.close()
+
+    def _asked(self, name: str, parts: int, *arguments: Any, **named: Any) -> tuple:
+        """What the environment's own code answers; its failures are named as such."""
+        try:
+            answer = getattr(self.env, name)(*arguments, **named)
+        except Exception as error:  # whatever somebody else's code may raise
+            raise FaultyEnvironmentError(f"{self.env}: {name} raised {type(error).__name__}: {error}") from error
+        if not isinstance(answer, tuple) or len(answer) != parts:
+            raise FaultyEnvironmentError(f"{self.env}: {name} must return {parts} values, as Gymnasium has them")
+        return answer
 
     def _action(self, action: Any) -> Any:
         space: Any = self.env.action_space
@@ -197,12 +209,13 @@ class GymnasiumSimulator(Simulator):
             expected = f"an integer from 0 to {self.observation.n - 1}"
             valid = observation.shape == () and observation.dtype.kind in "iu" and 0 <= observation < self.observation.n
         else:
-            expected = f"numbers of shape {self.observation.shape}"
+            expected = f"finite numbers of shape {self.observation.shape}"
             valid = observation.shape == self.observation.shape and observation.dtype.kind in "biuf"
+            valid = valid and np.isfinite(observation).all()
         if not valid:
             raise FaultyEnvironmentError(
                 f"{self.env} returned an observation that is not in its space: expected {expected}, "
-                f"got shape {observation.shape} of {observation.dtype}"
+                f"got shape {observation.shape} of {observation.dtype}: {np.array2string(observation, threshold=6)}"
             )
         return observation
 

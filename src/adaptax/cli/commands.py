@@ -104,7 +104,8 @@ def evaluate(options: asked.Evaluate, changes: Changes) -> str:
         env=env,
         learner_fields=changes["learner"],
     )
-    path = save_evaluation(result, Path(options.run))
+    names = ("split", "tasks", "episodes", "seed", "checkpoint", "oracle", "env_name", "env_file")
+    path = save_evaluation(result, Path(options.run), {name: getattr(options, name) for name in names})
     if options.json:
         return to_json(result.as_dict())
     score = "" if result.normalised is None else f"normalised {result.normalised:.3f} (1 is {result.normalised_by})\n"
@@ -118,7 +119,7 @@ def adapt(options: asked.Adapt, changes: Changes) -> str:
     del changes
     use_compilation_cache()
     run, env = run_and_environment(options.run, options.env_file)
-    task = deploy.parse_task(env, options.task) if options.task else None
+    task = None if options.task is None else deploy.parse_task(env, options.task)
     result = deploy.adapt(
         run,
         task=task,

@@ -26,12 +26,15 @@ def evaluate_command(folder: Folder, result: Result | None) -> str:
     words = ["adaptax", "evaluate", str(folder.path)]
     if result is None:
         return shlex.join(words)
-    data = result.data
-    for name in ("split", "tasks", "checkpoint"):
-        words += [f"--{name}", str(data[name])] if name in data else []
-    seed = result.name.rsplit("-", 1)[-1]  # `save_evaluation` ends the file's name with it
-    words += ["--seed", seed] if seed.isdigit() else []
-    words += ["--env", str(data["environment"])] if data["environment"] != folder.config["environment"]["name"] else []
+    data, trained = result.data, folder.config["environment"]
+    asked = data.get("asked") or {name: data.get(name) for name in ("split", "tasks", "checkpoint")}
+    for name, value in asked.items():
+        words += [] if value is None else [f"--{name.removesuffix('_name').replace('_', '-')}", str(value)]
+    before = trained["fields"] if data["environment"] == trained["name"] else data.get("environment_fields", {})
+    changed = {k: v for k, v in (data.get("environment_fields") or {}).items() if before.get(k) != v}
+    for group, fields in (("env", changed), ("learner", data.get("learner_fields") or {})):
+        for name, value in fields.items():
+            words += [f"--{group}.{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
 
 
