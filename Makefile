@@ -10,13 +10,13 @@ RUN := runs/demo
 $(VENV)/.demo: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "adaptax needs Python >= 3.11; try: make PYTHON=python3.11"'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[report]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[report,gymnasium]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "adaptax needs Python >= 3.11; try: make PYTHON=python3.11"'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[report,dev]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[report,gymnasium,dev]"
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## train RL2 on bandits, compare it with the exact optimum, write a report

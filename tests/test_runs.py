@@ -16,7 +16,7 @@ from adaptax.envs.bandits import BernoulliBandit
 from adaptax.errors import CheckpointError, ConfigError, NumericalError, RunBusyError
 from adaptax.nn.recurrent import gru
 from adaptax.runs import Interrupted, elsewhere, open_run, opened, read_lines
-from adaptax.runs.settings import Settings, checked_settings
+from adaptax.runs.settings import Settings, checked_settings, type_problems
 from adaptax.runs.training import what_is_not_finite
 
 ENV = ax.make("bernoulli-bandit", arms=3, pulls=4)
@@ -145,6 +145,17 @@ def test_wrong_configurations_are_refused_before_training(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         ax.train(RL2, ENV, meta_steps=1, out=tmp_path / "file" / "run")
+
+
+def test_a_name_in_place_of_a_learner_or_an_environment_is_named() -> None:
+    for learner, env, expected in (
+        ("rl2", ENV, "ax.make_learner"),
+        (ax.RL2, ENV, "an instance"),
+        (RL2, "grid", "ax.make"),
+    ):
+        (problem,) = type_problems(learner, env)
+        assert expected in problem
+    assert type_problems(RL2, ENV) == []
 
 
 def test_the_folder_is_made_before_the_expensive_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -247,7 +247,7 @@ def test_a_task_with_other_spaces_is_reported():
 
 def test_without_gymnasium_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnasium", None)
-    with pytest.raises(ImportError, match=r"pip install adaptax\[gymnasium\]"):
+    with pytest.raises(ImportError, match=r'pip install "adaptax\[gymnasium\]"'):
         from_gymnasium("CartPole-v1")
 
 

@@ -27,7 +27,7 @@ def _gymnasium() -> Any:
     try:
         import gymnasium
     except ImportError as error:
-        raise ImportError("this needs Gymnasium: pip install adaptax[gymnasium]") from error
+        raise ImportError('this needs Gymnasium: pip install "adaptax[gymnasium]"') from error
     return gymnasium
 
 

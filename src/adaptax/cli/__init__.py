@@ -1,6 +1,7 @@
 """The command line: `options` says what may be asked for, `check` reads and judges it, `commands` does it."""
 
 import sys
+from importlib.metadata import version
 
 import tyro
 
@@ -40,11 +41,13 @@ def run_command(argv: list[str]) -> str | None:
         ConfigError: anything in `argv` is wrong; all of it is named.
     """
     name = argv[0] if argv else ""
+    if name == "--version":
+        return version("adaptax")
     if name in HELP or name.startswith("--tyro"):
         return show_help(COMMANDS, argv)
     if name not in COMMANDS:
         what = f"no command is called '{name}'" if name else "no command is given"
-        raise ConfigError(f"{what}; {nearest(name, COMMANDS)}")
+        raise ConfigError(f"{what}; {nearest(name, COMMANDS)}. `adaptax --help` says what each does")
     words = tell_apart(argv[1:], COMMANDS[name])
     configs = configs_of(words, COMMANDS[name])
     if not words.options.keys().isdisjoint(HELP):

@@ -41,6 +41,16 @@ class Settings:
         return f"seed {self.seed + index % self.seeds}{values}"
 
 
+def type_problems(learner: Any, env: Any) -> list[str]:
+    """What is wrong where a name, a class or a foreign environment stands for a learner or an environment."""
+    found = []
+    if not isinstance(learner, Learner):
+        found.append(f"learner is {learner!r}; give an instance, such as ax.RL2() or ax.make_learner('rl2')")
+    if not isinstance(env, AbstractEnvironment):
+        found.append(f"env is {env!r}; give ax.make(name), or ax.from_gymnasium(make) for a Gymnasium environment")
+    return found
+
+
 def sweep_problems(learner: Learner, sweep: Any) -> list[str]:
     """What is wrong with a sweep: names, values, lengths."""
     if not isinstance(sweep, dict):

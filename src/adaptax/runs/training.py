@@ -21,7 +21,7 @@ from adaptax.measure import draw_tasks, measure
 from adaptax.progress import Progress, Silent
 from adaptax.runs.folder import RunLog, create_folder
 from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
-from adaptax.runs.settings import checked_settings, device_problems
+from adaptax.runs.settings import checked_settings, device_problems, type_problems
 from adaptax.runs.stored import config_of, open_run
 
 VALIDATION_SEED = 20_000  # validation tasks are the same in every run; reported results use other seeds
@@ -84,6 +84,8 @@ def train(
         OSError: the folder cannot be made.
         NumericalError: a metric or the state stopped being finite; checkpoints from before are kept.
     """
+    if wrong := type_problems(learner, env):
+        raise ConfigError(*wrong)
     learner = learner.bind(env.spec(meta_steps))
     settings = checked_settings(
         learner,
