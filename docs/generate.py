@@ -23,6 +23,7 @@ from adaptax.runs import values_of
 
 ROOT = Path(__file__).parents[1]
 SECTIONS = ("Attributes", "Example", "References", "Differences from the paper")
+SPENT = {"seeds": "seeds", "train_seconds": "seconds of training"}
 KINDS = {"learners": LEARNERS, "environments": ENVIRONMENTS}
 
 
@@ -68,13 +69,13 @@ def presets_table(kind: str, name: str) -> str:
         if name not in (learner, environment):
             continue
         other = environment if kind == "learners" else learner
-        folder = "environments" if kind == "learners" else "learners"
+        folder = f"{kind_of_other(kind)}s"
         for preset, fields in presets.items():
             values = ", ".join(f"`{key}={value!r}`" for key, value in fields.items())
             rows.append([f"[{other}](../{folder}/{other}.md)", preset, values])
     if not rows:
         return f"No tuned settings yet: the defaults above, for {DEFAULT_META_STEPS} meta-steps."
-    return table(["environment" if kind == "learners" else "learner", "preset", "fields"], rows)
+    return table([kind_of_other(kind), "preset", "fields"], rows)
 
 
 def results_of(kind: str, name: str, folder: Path) -> list[dict[str, Any]]:
@@ -106,7 +107,7 @@ def about(kind: str, result: dict[str, Any]) -> str:
     changed = {k: v for k, v in (result.get("environment_fields") or {}).items() if usual.get(k) != v}
     changed |= result.get("learner_fields") or {}
     fields = "".join(f", `{k}={v!r}`" for k, v in changed.items())
-    return result["environment" if kind == "learners" else "learner"] + fields
+    return result[kind_of_other(kind)] + fields
 
 
 def whole_lives(kind: str, results: list[dict[str, Any]]) -> str:
@@ -117,10 +118,8 @@ def whole_lives(kind: str, results: list[dict[str, Any]]) -> str:
         known = result.get("references") or {}
         interval = "" if low is None else f" ({low:.3f} to {high:.3f})"
         beside = [f"{known[name]:.3f}" if known.get(name) is not None else "" for name in ("optimal", "random")]
-        spent = [str(result.get(name, "")) for name in ("seeds", "train_seconds")]
-        rows.append([about(kind, result), f"{result['total_return']:.3f}{interval}", *beside, *spent])
-    other = kind_of_other(kind)
-    return table([other, "return of the life (95 %)", "optimal", "random", "seeds", "seconds of training"], rows)
+        rows.append([about(kind, result), f"{result['total_return']:.3f}{interval}", *beside, *spent(result)])
+    return table([kind_of_other(kind), "return of the life (95 %)", "optimal", "random", *SPENT.values()], rows)
 
 
 def along_a_life(kind: str, results: list[dict[str, Any]], shown: int = 4) -> str:
@@ -130,9 +129,15 @@ def along_a_life(kind: str, results: list[dict[str, Any]], shown: int = 4) -> st
     rows = []
     for result in results:
         curve = result["phase_return"]
-        spent = [str(result.get(name, "")) for name in ("seeds", "train_seconds")]
-        rows.append([about(kind, result), *(f"{curve[k]:.2f}" if k < len(curve) else "" for k in places), *spent])
-    return table([kind_of_other(kind), *(f"k = {k}" for k in places), "seeds", "seconds of training"], rows)
+        rows.append(
+            [about(kind, result), *(f"{curve[k]:.2f}" if k < len(curve) else "" for k in places), *spent(result)]
+        )
+    return table([kind_of_other(kind), *(f"k = {k}" for k in places), *SPENT.values()], rows)
+
+
+def spent(result: dict[str, Any]) -> list[str]:
+    """What a result took."""
+    return [str(result.get(name, "")) for name in SPENT]
 
 
 def kind_of_other(kind: str) -> str:

@@ -86,6 +86,11 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def mark_of(asked: Any) -> str:
+    """Eight hex digits for a file name: others wherever something else was asked."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a small file in one step: it is either the old one or the new one."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")

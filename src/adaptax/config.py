@@ -31,10 +31,10 @@ class Field(NamedTuple):
         """What may stand here, in words."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        words = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}[self.kind]
-        words = "a finite number" if self.kind is float and not str(self.range or "") else words
-        words += f" {self.range}" if str(self.range or "") else ""
-        return words + (" or None" if self.optional else "")
+        extent = str(self.range or "")  # empty where every number will do
+        number = "a number" if extent else "a finite number"
+        words = {bool: "True or False", int: "a whole number", float: number, str: "text"}[self.kind]
+        return f"{words} {extent}".rstrip() + (" or None" if self.optional else "")
 
     def parse(self, text: str) -> Any:
         """The value that `text` stands for.

@@ -1,9 +1,9 @@
 """What an evaluation says: curves with intervals, references beside them, and a normalised score."""
 
-import hashlib
 import io
 import json
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from adaptax.checkpoint import plain, write_atomically
+from adaptax.checkpoint import mark_of, plain, write_atomically
 from adaptax.core.env import AbstractEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.types import Schedule, Task
@@ -184,13 +184,13 @@ def evaluate(
     schedule = learners[0].schedule(episodes)
     samples = _samples(learners, env, metas, drawn, keys, schedule, split)
     values, optimum = _references(env, drawn, schedule, split, seed)
-    random = _of_random(learners[0], env, drawn, keys, schedule, split)
-    values["random"] = values.get("random", _score(random, "total_return"))
+    random = cache(lambda: _of_random(learners[0], env, drawn, keys, schedule, split))  # lived only where needed
+    values["random"] = values["random"] if "random" in values else _score(random(), "total_return")
     scale: Scale = (None, None, None)
     if oracle is not None:
         told = _samples(*elsewhere(opened(oracle, env), env, None, checkpoint), drawn, keys, schedule, split)
         values["oracle run"] = _score(told, "total_return")
-        scale = between(samples, random, told, learners[0].objective)
+        scale = between(samples, random(), told, learners[0].objective)
     if optimum is not None:
         gained = _score(samples, "total_return") - values["random"]
         scale = (gained / (optimum - values["random"]), "optimal", "total_return")
@@ -255,11 +255,11 @@ def _references(
     return known.values | ({} if known.optimal is None else {"optimal": known.optimal}), known.optimal
 
 
-def save_evaluation(evaluation: Evaluation, folder: Path, asked: dict[str, Any] | None = None) -> Path:
-    """Writes the result into the run folder, under a name of what was asked; returns its path."""
-    data = evaluation.as_dict() | {"asked": asked or {}}
+def save_evaluation(evaluation: Evaluation, folder: Path, asked: dict[str, Any]) -> Path:
+    """Writes the result and the options it was asked for with into the run folder; returns the path."""
+    data = evaluation.as_dict() | {"asked": asked}
     named = ("environment_fields", "learner_fields", "tasks", "episodes", "task_seed", "asked")
-    mark = hashlib.sha256(json.dumps([data[name] for name in named]).encode()).hexdigest()[:8]
+    mark = mark_of([data[name] for name in named])
     path = folder / "eval" / f"{evaluation.environment}-{evaluation.split}-{evaluation.checkpoint}-{mark}.json"
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, json.dumps(data, indent=1))

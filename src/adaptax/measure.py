@@ -12,7 +12,7 @@ from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.evaluate import Lived, examine
 from adaptax.core.host import host_draw, host_examine
 from adaptax.core.learner import Learner
-from adaptax.core.types import PyTree, Schedule, Task
+from adaptax.core.types import PRNGKeys, PyTree, Schedule, Task
 
 POINTS = 100  # on a curve over environment steps
 EXAMINATION = 2**31 - 1  # the place among the keys of a seed that examinations draw from; no training reaches it
@@ -35,7 +35,13 @@ def draw_tasks(env: AbstractEnvironment, split: str, count: int, seed: int) -> t
     keys, life_keys = jax.random.split(key_task, count), jax.random.split(key_life, count)
     if isinstance(env, HostEnvironment):
         return host_draw(env, split, keys), life_keys
-    return eqx.filter_jit(lambda keys: jax.vmap(env.tasks.sampler(split))(keys))(keys), life_keys
+    return _drawn(env, split, keys), life_keys
+
+
+@eqx.filter_jit
+def _drawn(env: AbstractEnvironment, split: str, keys: PRNGKeys) -> Task:
+    """Compiled once for a family and a number of tasks: each validation of a training draws them anew."""
+    return jax.vmap(env.tasks.sampler(split))(keys)
 
 
 def measure(
@@ -54,13 +60,9 @@ def measure(
     count = keys.shape[0]
     on_host = isinstance(env, HostEnvironment)
     run: Callable = host_examine if on_host else examine
-    most = (
-        SIMULATORS // (2 * schedule.copies)
-        if on_host
-        else CELLS // (schedule.phases * schedule.steps * schedule.copies)
-    )
-    blocks = math.ceil(count / max(1, most))
-    block = math.ceil(count / blocks)
+    limit, each = (SIMULATORS, 2) if on_host else (CELLS, schedule.phases * schedule.steps)  # simulators, with probes
+    most = max(1, limit // (each * schedule.copies))
+    block = math.ceil(count / math.ceil(count / most))
     parts, agent = [], None
     for start in range(0, count, block):
         rows = np.minimum(np.arange(start, start + block), count - 1)  # the last block is padded with its last task

@@ -1,6 +1,5 @@
 """What each command does, once its words are known to be right."""
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -12,7 +11,7 @@ import jax
 from rich.console import Console
 
 from adaptax import deploy
-from adaptax.checkpoint import to_arrays
+from adaptax.checkpoint import mark_of, to_arrays
 from adaptax.cli import options as asked
 from adaptax.cli.check import Changes
 from adaptax.config import nearest, replaced
@@ -93,19 +92,11 @@ def evaluate(options: asked.Evaluate, changes: Changes) -> str:
     if not options.env_file:
         env = replaced(make(options.env_name) if options.env_name else env, changes["env"], "--env")
     say(f"evaluating on {options.tasks} {options.split} tasks")
-    result = evaluate_run(
-        run,
-        split=options.split,
-        tasks=options.tasks,
-        episodes=options.episodes,
-        seed=options.seed,
-        checkpoint=options.checkpoint,
-        oracle=options.oracle,
-        env=env,
-        learner_fields=changes["learner"],
-    )
-    names = ("split", "tasks", "episodes", "seed", "checkpoint", "oracle", "env_name", "env_file")
-    path = save_evaluation(result, Path(options.run), {name: getattr(options, name) for name in names})
+    names = ("split", "tasks", "episodes", "seed", "checkpoint", "oracle")
+    words: dict[str, Any] = {name: getattr(options, name) for name in names}
+    result = evaluate_run(run, env=env, learner_fields=changes["learner"], **words)
+    words |= {"env": options.env_name, "env_file": options.env_file}
+    path = save_evaluation(result, Path(options.run), words)
     if options.json:
         return to_json(result.as_dict())
     score = "" if result.normalised is None else f"normalised {result.normalised:.3f} (1 is {result.normalised_by})\n"
@@ -139,11 +130,6 @@ def adapt(options: asked.Adapt, changes: Changes) -> str:
     with console.capture() as captured:
         console.print(result.table())
     return f"{captured.get()}the adapted agent is kept in {kept}; in Python: ax.load(run).begin(adapted=...)"
-
-
-def mark_of(asked: Any) -> str:
-    """Eight hex digits for a file name: others wherever something else was asked."""
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def run_and_environment(folder: str, env_file: str | None) -> tuple[Run, AbstractEnvironment]:

@@ -27,9 +27,8 @@ def evaluate_command(folder: Folder, result: Result | None) -> str:
     if result is None:
         return shlex.join(words)
     data, trained = result.data, folder.config["environment"]
-    asked = data.get("asked") or {name: data.get(name) for name in ("split", "tasks", "checkpoint")}
-    for name, value in asked.items():
-        words += [] if value is None else [f"--{name.removesuffix('_name').replace('_', '-')}", str(value)]
+    for name, value in (data.get("asked") or {}).items():
+        words += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
     before = trained["fields"] if data["environment"] == trained["name"] else data.get("environment_fields", {})
     changed = {k: v for k, v in (data.get("environment_fields") or {}).items() if before.get(k) != v}
     for group, fields in (("env", changed), ("learner", data.get("learner_fields") or {})):
