@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import gymnasium as gym
 import pytest
@@ -93,6 +94,9 @@ def test_help_wherever_it_stands_shows_one_spelling_of_each_field(capsys: pytest
             ["did you mean '--learner.hidden'", "--learner.clip is '-1'", "> 0", "--env.arms is 'x'", "whole number"],
         ),
         (["train", "rl2", "bernoulli-bandit", "--seeds", "0", "--meta-stpes", "9"], ["--seeds is '0'", "--meta-steps"]),
+        (["train", "rl2", "bernoulli-bandit", "--learner.lr", "1"], ["did you mean '--learner.learning-rate'"]),
+        (["train", "cartpole", "maml"], ["'cartpole'; it is an environment: LEARNER comes before ENV"]),
+        (["train", "rl2", "bernoulli-bandit", "--meta-steps", "None"], ["--meta-steps is 'None'"]),
         (["train", "rl2", "bernoulli-bandit", "--learner.minibatches", "7"], ["must divide tasks x copies = 1024"]),
         (["train", "rl2", "bernoulli-bandit", "--learner.learning-rate", "nan"], ["--learner.learning-rate is 'nan'"]),
         (["train", "maml", "cartpole", "--learner.outer-phases", "lats"], ["one of last, adapted, all"]),
@@ -158,15 +162,36 @@ def test_a_path_that_cannot_be_used_exits_with_6_before_training(
 
 
 def test_a_folder_that_is_no_run_exits_with_5(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    for argv in (["evaluate", str(tmp_path)], ["resume", str(tmp_path)], ["adapt", str(tmp_path)]):
-        code, _, err = run(capsys, *argv)
-        assert (code, "is not a run folder" in err) == (5, True)
+    for there in ([], ["one"], ["one", "two"]):
+        for name in there:
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / "config.json").write_text("{}")
+        remedy = (
+            f"the newest runs are {', '.join(str(tmp_path / name) for name in there)}" if there else "adaptax train"
+        )
+        for argv in (["evaluate", str(tmp_path)], ["resume", str(tmp_path)], ["adapt", str(tmp_path)]):
+            code, _, err = run(capsys, *argv)
+            assert code == 5 and "is not a run folder" in err and remedy in err
+
+
+def test_exhausted_memory_exits_with_6_and_says_what_to_make_smaller(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from adaptax.cli import commands
+
+    for error in (MemoryError("Unable to allocate 9 TiB"), RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nat")):
+        monkeypatch.setattr(commands, "train_run", Mock(side_effect=error))
+        code, _, err = run(capsys, "train", "rl2", "bernoulli-bandit", "--out", str(tmp_path / "run"))
+        assert code == 6 and "out of memory: " in err and "--learner.tasks" in err and len(err.splitlines()) == 1
+    monkeypatch.setattr(commands, "train_run", Mock(side_effect=RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(capsys, "train", "rl2", "bernoulli-bandit")
 
 
 def test_an_existing_folder_is_never_overwritten(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("keep")
     code, _, err = run(capsys, "train", "rl2", "bernoulli-bandit", "--meta-steps", "1", "--out", str(tmp_path), *TINY)
-    assert code == 7 and "exists already" in err
+    assert code == 7 and "exists already" in err and len(err.splitlines()) == 1
     assert (tmp_path / "mine").read_text() == "keep"
 
 
@@ -225,10 +250,22 @@ def test_evaluate_elsewhere(capsys: pytest.CaptureFixture[str], trained: Path) -
     assert code == 0 and len(result["episode_return"]) == 4 and result["normalised"] is None
     code, _, err = run(capsys, "evaluate", str(trained), "--env.arms", "3")
     assert code == 5 and "does not fit" in err
+    code, _, err = run(capsys, "adapt", str(trained), "--env-file", "nowhere.py:Mine")
+    assert code == 2 and "there is no file 'nowhere.py' here" in err
     code, _, err = run(capsys, "evaluate", str(trained), "--env", "cartpole", "--env-file", "own.py:Mine")
     assert code == 2 and "--env or --env-file" in err
     code, _, err = run(capsys, "evaluate", str(trained), "--env", "cartpol", "--env.length", "3")
     assert code == 2 and "--env is 'cartpol'" in err and "--env.length" not in err
+
+
+def test_one_agent_on_other_numbers_of_arms(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["--meta-steps", "1", "--env.slots", "6", "--out", str(tmp_path / "run"), *TINY]
+    run(capsys, "train", "rl2", "bernoulli-bandit", *words)
+    for arms, optimal in ((2, 6.02179), (6, 6.69455)):
+        code, out, _ = run(capsys, "evaluate", str(tmp_path / "run"), "--env.arms", str(arms), "--tasks", "9", "--json")
+        result = json.loads(out)
+        assert code == 0 and result["environment_fields"]["arms"] == arms
+        assert result["references"]["optimal"] == pytest.approx(optimal, abs=1e-5)
 
 
 def test_adapt_prints_before_and_after_and_keeps_the_agent(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
@@ -254,7 +291,7 @@ def test_a_run_on_an_environment_of_ones_own(capsys: pytest.CaptureFixture[str],
     for command, few in (("adapt", "--lives"), ("evaluate", "--tasks")):
         words = [command, str(folder), few, "2", "--json"]
         code, out, _ = run(capsys, *words, "--env-file", f"{file}:Swing")
-        assert code == 0 and json.loads(out)["environment"] == "GymnasiumEnvironment"
+        assert code == 0 and json.loads(out)["environment"] == "CartPole-v1"
         code, _, err = run(capsys, *words)
         assert code == 2 and "--env-file" in err and len(err.splitlines()) == 1
     run(capsys, "evaluate", str(folder), "--tasks", "2", "--env-file", f"{file.parent}/./{file.name}:Swing")
@@ -270,11 +307,12 @@ def test_a_run_on_an_environment_of_ones_own(capsys: pytest.CaptureFixture[str],
     ("text", "name", "expected"),
     [
         ("x = 1", "own:Foo", ["must be file.py:Name"]),
+        ("x = 1", "own.py:", ["must be file.py:Name"]),
         ("x = 1", "own.py", ["must be file.py:Name"]),
         ("x = 1", "own.py:Foo", ["own.py:Foo: no 'Foo' in it"]),
         ("x = 1", "own.py:x", ["own.py:x: it is a int"]),
         ("import adaptax as ax\nax.make('cartpol')", "own.py:Foo", ["own.py:Foo", "did you mean 'cartpole'"]),
-        ("import no_such_module", "own.py:Foo", ["own.py:Foo", "ModuleNotFoundError: No module named"]),
+        ("import no_such_module", "own.py:Foo", ["own.py:Foo", "ModuleNotFoundError: No module named", "install it"]),
         (OWN, "own.py:Broken", ["own.py:Broken", "LookupError: no robot is connected", "--debug"]),
     ],
 )
@@ -301,8 +339,9 @@ def test_a_users_file_may_postpone_its_annotations(
 
 def test_resume_of_a_finished_run_changes_nothing(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
     before = (trained / "metrics.jsonl").read_bytes()
-    code, out, _ = run(capsys, "resume", str(trained), "--json")
+    code, out, err = run(capsys, "resume", str(trained), "--json")
     assert code == 0 and json.loads(out)["meta_steps"] == 4
+    assert "all 4 meta-steps are done already" in err and "compil" not in err
     assert (trained / "metrics.jsonl").read_bytes() == before
 
 

@@ -1,5 +1,6 @@
 """Agents outside training code."""
 
+import json
 from pathlib import Path
 
 import jax
@@ -10,6 +11,7 @@ import pytest
 import adaptax as ax
 from adaptax.core.evaluate import examine
 from adaptax.core.learner import traced
+from adaptax.deploy import given_task
 from adaptax.envs.point import PointNavigation
 from adaptax.errors import CheckpointError, ConfigError
 
@@ -82,7 +84,7 @@ def test_what_was_never_validated_is_refused(tmp_path: Path) -> None:
     learner = ax.RL2(tasks=4, minibatches=1, hidden=8)
     run = ax.train(learner, BANDIT, meta_steps=9, validate_every=9, callbacks=[lambda now: True])
     for use in (ax.load, ax.adapt):
-        with pytest.raises(CheckpointError, match="use checkpoint='last'"):
+        with pytest.raises(CheckpointError, match="take the one called last"):
             use(run)
     assert ax.load(run, checkpoint="last").begin().act(np.zeros(1)) in (0, 1, 2)
 
@@ -103,6 +105,18 @@ def test_an_observation_of_another_shape_is_refused() -> None:
     life = ax.load(ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1)).begin(seed=0)
     with pytest.raises(ValueError, match=r"shape \(3,\); this agent was trained on \(1,\)"):
         life.act(np.zeros(3))
+
+
+def test_nonsense_is_refused_and_the_life_goes_on() -> None:
+    life = ax.load(ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), GRID, meta_steps=1)).begin(seed=0)
+    for nonsense in (np.asarray(9), np.asarray(-1), np.asarray(np.nan)):
+        with pytest.raises(ValueError, match="must be a whole number from 0 to 8"):
+            life.act(nonsense)
+    life.act(np.asarray(0))
+    for observation, reward in ((9, 0.0), (1, float("nan")), (1, float("inf"))):
+        with pytest.raises(ValueError, match=r"must be a (whole|finite) number"):
+            life.observe(np.asarray(observation), reward, False, False)
+    assert life.observe(np.asarray(1), 0.5, False, False) is False
 
 
 def test_observe_before_act_is_refused() -> None:
@@ -132,3 +146,44 @@ def test_adapt_without_a_task_draws_a_test_task() -> None:
     run = ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1)
     result = ax.adapt(run, lives=3, episodes=5).as_dict()
     assert len(result["episode_return"]) == 5 and len(result["phase_return"]) == 2
+
+
+def test_numbers_that_are_none_are_named_at_once() -> None:
+    run = ax.train(ax.Random(tasks=2), BANDIT, meta_steps=1)
+    with pytest.raises(ConfigError, match=r"episodes is 0; .*\nlives is -1; "):
+        ax.adapt(run, episodes=0, lives=-1)
+    with pytest.raises(ConfigError, match=r"tasks is 0; .* whole number >= 1"):
+        ax.evaluate(run, tasks=0)
+
+
+@pytest.mark.parametrize(
+    ("env", "given", "problem"),
+    [
+        (BANDIT, "[0.1, 0.2, 1.5]", "probability must lie between 0 and 1"),
+        (BANDIT, [0.1, -0.2, 0.5], "probability must lie between 0 and 1"),
+        (BANDIT, "[0.1, 0.2", "delimiter"),
+        (GRID, "[3, 0]", "between 0 and 2"),
+        (GRID, [1.5, 0], "whole numbers"),
+        (POINT, "[0.1, Infinity]", "finite numbers"),
+        (
+            "cartpole",
+            {"length": 0.5, "cart_mass": 0, "pole_mass": -1, "gravity": 9.8, "force": 0},
+            "force must not be 0",
+        ),
+        ("cartpole", {"length": 0.5}, "an object with length, cart_mass, pole_mass, gravity, force"),
+        ("pendulum", '{"length": 0, "mass": 1, "gravity": 10, "gain": -1}', "length must be positive"),
+    ],
+)
+def test_a_task_given_by_hand_must_be_one_of_the_family(env, given, problem: str) -> None:
+    env = ax.make(env) if isinstance(env, str) else env
+    with pytest.raises(ConfigError, match=f"{problem}.*; an example: ."):
+        given_task(env, given)
+
+
+@pytest.mark.parametrize("name", ["bernoulli-bandit", "grid-navigation", "point-navigation", "cartpole", "pendulum"])
+def test_a_task_may_be_given_as_it_is_drawn_or_as_json_shows_it(name: str) -> None:
+    env = ax.make(name)
+    drawn = env.tasks.train(jax.random.key(1))
+    plain = jax.tree.map(lambda x: np.asarray(x).tolist(), drawn._asdict() if hasattr(drawn, "_asdict") else drawn)
+    for given in (drawn, plain, json.dumps(plain)):
+        jax.tree.map(np.testing.assert_array_equal, given_task(env, given), drawn)

@@ -7,7 +7,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "adaptax"
 MAY_IMPORT = {
     "ops": {"ops"},
     "nn": {"nn", "ops"},
-    "core": {"core", "ops"},
+    "core": {"core", "ops", "errors"},
     "inner": {"inner", "core", "nn", "ops", "fields"},
     "learners": {"core", "nn", "ops", "inner", "fields"},
     "envs": {"envs", "core", "ops", "fields"},

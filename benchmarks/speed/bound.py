@@ -22,7 +22,7 @@ def bare_passes(learner: RL2, meta_steps: int) -> Callable[[], jax.Array]:
     key_meta, key_inputs = jax.random.split(jax.random.key(0))
     params = learner.init(key_meta).params
     width = params["memory"]["input"]["weight"].shape[0]
-    shape = (learner.minibatches, size // learner.minibatches, steps, width)
+    shape = (learner.minibatches, steps, size // learner.minibatches, width)
     inputs = jax.random.normal(key_inputs, shape)
     optimiser = clipped_adam(learner.learning_rate, learner.max_gradient, 10**6)
 
@@ -35,10 +35,10 @@ def bare_passes(learner: RL2, meta_steps: int) -> Callable[[], jax.Array]:
             return carry, sum_of(jax.vmap(heads, (None, 0))(params, output))
 
         carry = jax.tree.map(lambda x: jnp.broadcast_to(x, (size, *x.shape)), learner.memory.begin(params["memory"]))
-        return jnp.sum(jax.lax.scan(step, carry, jnp.moveaxis(inputs.reshape(size, steps, width), 1, 0))[1])
+        return jnp.sum(jax.lax.scan(step, carry, inputs.reshape(steps, size, width))[1])
 
     def loss(params: Params, part: jax.Array) -> jax.Array:
-        outputs = jax.vmap(learner.memory.unroll, (None, 0))(params["memory"], part)
+        outputs = jax.vmap(learner.memory.unroll, (None, 1), 1)(params["memory"], part)
         logits, value = jax.vmap(jax.vmap(heads, (None, 0)), (None, 0))(params, outputs)
         return jnp.mean(logits**2) + jnp.mean(value**2)
 

@@ -147,11 +147,11 @@ def backwards(delta: Array) -> Array:
 
 def ppo_loss(params: Tree, inputs: Array, action: Array, old: Array, advantage: Array, target: Array) -> tuple:
     def forward(h: Array, x: Array) -> tuple[Array, Array]:
-        h = gru(params, h, x)
+        h = gru(params, h, affine(params["in"], x))
         return h, h
 
     start = jnp.zeros((inputs.shape[1], HIDDEN))
-    outputs = jax.lax.scan(forward, start, affine(params["in"], inputs), unroll=True)[1]
+    outputs = jax.lax.scan(forward, start, inputs, unroll=True)[1]
     logits, value = affine(params["policy"], outputs), affine(params["value"], outputs)[..., 0]
     ratio = jnp.exp(log_prob_of(logits, action) - old)
     gain = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - CLIP, 1 + CLIP) * advantage).mean()

@@ -112,8 +112,29 @@ def attributes_of(cls: type) -> dict[str, str]:
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at the name that was meant, or the list of names."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, 1, 0.5)
+    short = [other for other in known if _initials(other) == name.rpartition(".")[2]]  # lr for learning-rate
+    close = short or difflib.get_close_matches(name, known, 1, 0.5)
     return f"did you mean '{close[0]}'?" if close else "it is one of " + ", ".join(known)
+
+
+def _initials(name: str) -> str:
+    return "".join(word[:1] for word in re.split("[-_]", name.rpartition(".")[2]))
+
+
+def check_arguments(**given: tuple[Any, Any]) -> None:
+    """Holds each argument, `name=(value, type)`, against its type, such as `Count`; numpy's numbers will do.
+
+    Raises:
+        ConfigError: naming all that are wrong.
+    """
+    found = []
+    for name, (value, hint) in given.items():
+        field = describe_field(name, hint, None, "")
+        assert field is not None
+        if field.wrong(value.item() if hasattr(value, "item") else value):
+            found.append(f"{name} is {value!r}; it must be {field.legal()}")
+    if found:
+        raise ConfigError(*found)
 
 
 def problems_of(config: Any, where: str) -> list[str]:

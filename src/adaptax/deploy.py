@@ -12,13 +12,16 @@ import numpy as np
 from rich.table import Table
 from safetensors.numpy import load_file, save_file
 
-from adaptax.checkpoint import from_arrays, to_arrays
+from adaptax.checkpoint import from_arrays, plain, to_arrays
+from adaptax.config import check_arguments
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.host import act_all, adapt_all, begin_lives, phase_keys, stack
 from adaptax.core.learner import Learner, traced
 from adaptax.core.types import Agent as AgentState
 from adaptax.core.types import PyTree, Schedule, Step, Task, Transition
 from adaptax.errors import ConfigError
+from adaptax.evaluation import interval_text, number_text
+from adaptax.fields import Count, Whole
 from adaptax.measure import Samples, measure
 from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.registry import name_of
@@ -90,7 +93,7 @@ class LifeInHand:
             explore: Whether to try things; None is the learner's own way of living in a new task.
 
         Raises:
-            ValueError: The observation has another shape than those of the training.
+            ValueError: The observation is none of the space that the agent was trained on.
         """
         learner, life = self.agent.learner, self._life
         explore = learner.explores_by_noise if explore is None else explore
@@ -114,15 +117,19 @@ class LifeInHand:
 
         Raises:
             RuntimeError: `act` was not called before.
+            ValueError: The observation is none of the space, or the reward is not finite.
         """
         if self._pending is None:
             raise RuntimeError("observe() tells what came of an action: call act() first")
-        (action, carry, extras), self._pending = self._pending, None
+        action, carry, extras = self._pending
         step, shape = jax.tree.map(np.asarray, self._life.step), self._life.step.first.shape
         wide: Callable[..., Any] = lambda x, dtype: np.broadcast_to(np.asarray(x, dtype).reshape(1, -1), shape)
         successor = self._seen(next_observation)
         earned = wide(reward, step.previous_reward.dtype)
+        if not np.isfinite(earned).all():
+            raise ValueError(f"the reward is {reward}; it must be a finite number")
         ended, cut = wide(terminated, bool), wide(truncated, bool)
+        self._pending = None
         self._records.append(Transition(step, action, earned, successor, ended, cut, extras))
         following = Step(successor, action, earned, ended | cut)
         agent = self._life.agent._replace(carry=carry)
@@ -134,10 +141,12 @@ class LifeInHand:
 
     def _seen(self, observation: ArrayLike) -> Any:
         """An observation with its leading axes for the life and the copy."""
-        like, seen = self._life.step.observation, np.asarray(observation)
+        like, seen, space = self._life.step.observation, np.asarray(observation), self.agent.learner.bound.observation
         if seen.size != like.size:
             expected = like.shape[1:] if self.agent.schedule.copies > 1 else like.shape[2:]
             raise ValueError(f"the observation has shape {seen.shape}; this agent was trained on {expected}")
+        if not space.legal(seen).all():
+            raise ValueError(f"the observation is {seen}; it must be {space.content}")
         return seen.reshape(like.shape).astype(like.dtype)
 
     def _adapt(self) -> None:
@@ -203,20 +212,20 @@ class Adaptation(NamedTuple):
             result[name] = nanmean(values).tolist()
             intervals[name] = [bound.tolist() for bound in bootstrap_mean(values)]
         result |= {"before": result["phase_return"][0], "after": result["phase_return"][-1], "ci95": intervals}
-        return result
+        return plain(result)
 
     def table(self) -> Table:
         """The same for a person."""
-        data, low_high = self.as_dict(), self.as_dict()["ci95"]
+        data = self.as_dict()
         table = Table(title=f"{self.learner} adapting to one task of {self.environment}: {self.lives} lives")
         for name in ("", "return", "95 % interval"):
             table.add_column(name, justify="left" if not name else "right")
-        row = lambda name, value, low, high: table.add_row(name, f"{value:.3f}", f"{low:.3f} .. {high:.3f}")
-        bounds = list(zip(*low_high["phase_return"], strict=True))
-        row("before (greedy)", data["before"], *bounds[0])
+        row = lambda name, value, bounds: table.add_row(name, number_text(value), interval_text(*bounds))
+        greedy, lived = (list(zip(*data["ci95"][name], strict=True)) for name in ("phase_return", "episode_return"))
+        row("before (greedy)", data["before"], greedy[0])
         for i, value in enumerate(data["episode_return"]):
-            row(f"episode {i + 1}, as lived", value, low_high["episode_return"][0][i], low_high["episode_return"][1][i])
-        row("after (greedy)", data["after"], *bounds[-1])
+            row(f"episode {i + 1}, as lived", value, lived[i])
+        row("after (greedy)", data["after"], greedy[-1])
         return table
 
 
@@ -235,7 +244,8 @@ def adapt(
 
     Args:
         run: A run or its folder.
-        task: The task; None is one test task drawn from the environment (for an environment of one task, that one).
+        task: The task, as the environment draws them or as plain lists and dicts of numbers; None is one test task
+            drawn from the environment (for an environment of one task, that one).
         env: Another environment with spaces of the same sizes, for example `from_gymnasium(make)`.
         episodes: Episodes in a life; None is as many as in training.
         lives: Lives in the task, for the intervals.
@@ -245,14 +255,14 @@ def adapt(
 
     Raises:
         CheckpointError: the folder is no run, has no such checkpoint, or what was trained does not fit `env`.
-        ConfigError: the learner or environment must be given.
+        ConfigError: the learner or environment must be given, or an argument is wrong.
     """
+    check_arguments(episodes=(episodes, Count | None), lives=(lives, Count), seed=(seed, Whole))
     run = opened(run, env, learner)
     learners, env, metas = elsewhere(run, env, None, checkpoint)
     index = best_index(run)
     learner, meta = learners[index], jax.tree.map(lambda x: x[index], metas)
-    if task is None:
-        task = env.tasks.test(jax.random.key(seed))
+    task = env.tasks.test(jax.random.key(seed)) if task is None else given_task(env, task)
     every = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (lives, *np.shape(x))), task)
     every = every if isinstance(env, HostEnvironment) else jax.tree.map(jnp.asarray, every)
     keys = jax.random.split(jax.random.key(seed), lives)
@@ -262,22 +272,26 @@ def adapt(
     return Adaptation(name_of(run.learner), name_of(env), lives, wide, first)
 
 
-def parse_task(env: AbstractEnvironment, text: str) -> Task:
-    """The task that a JSON text describes: a list for an array, an object for named parameters.
+def given_task(env: AbstractEnvironment, given: Any) -> Task:
+    """A task given by hand: JSON text, or lists for arrays and dicts for named parameters.
 
     Raises:
-        ConfigError: it does not fit the environment; the message shows what would.
+        ConfigError: it is none of the environment's; the message shows what would be.
     """
     like = jax.tree.map(np.asarray, env.tasks.test(jax.random.key(0)))
     try:
-        return _fill(like, json.loads(text), "task")
+        task = _fill(like, json.loads(given) if isinstance(given, str) else given, "task")
+        if wrong := env.task_problems(task):
+            raise ValueError("; ".join(wrong))
     except (ValueError, TypeError) as error:
         raise ConfigError(
-            f"--task does not fit {name_of(env)}: {error}; an example: {json.dumps(_example(like))}"
+            f"the task does not fit {name_of(env)}: {error}; an example: {json.dumps(_example(like))}"
         ) from error
+    return task
 
 
 def _fill(like: Any, given: Any, where: str) -> Any:
+    given = given._asdict() if hasattr(given, "_asdict") else given
     if isinstance(like, dict) or (eqx.is_array(like) is False and hasattr(like, "_fields")):
         names = list(like) if isinstance(like, dict) else list(like._fields)
         if not isinstance(given, dict) or set(given) != set(names):

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from adaptax.checkpoint import mark_of, plain, write_atomically
+from adaptax.config import check_arguments
 from adaptax.core.env import AbstractEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.types import Schedule, Task
-from adaptax.errors import ConfigError
+from adaptax.fields import Count, Whole
 from adaptax.learners.random import Random
 from adaptax.measure import Samples, draw_tasks, measure, stack_seeds, ticks
 from adaptax.ops.statistics import bootstrap_iqm, bootstrap_mean, iqm, nanmean, paired_difference
@@ -109,11 +110,13 @@ class Evaluation(NamedTuple):
         beside = Table(title=f"{self.learner} on {self.environment}: {self.tasks} {where}, {self.seeds} seed(s)")
         for heading in ("policy", "total return", "95 % interval"):
             beside.add_column(heading, justify="left" if heading == "policy" else "right")
-        interval = " .. ".join(map(_number, data["ci95"]["total_return"]))
-        rows = [(f"{self.learner} ({self.checkpoint})", data["total_return"], interval, "bold")]
+        own = interval_text(*data["ci95"]["total_return"])
+        rows = [(f"{self.learner} ({self.checkpoint})", data["total_return"], own, "bold")]
         rows += [(name, value, "exact" if name == "optimal" else "", "") for name, value in data["references"].items()]
         for name, value, beyond, style in sorted(rows, key=lambda row: -np.inf if row[1] is None else -row[1]):
-            beside.add_row(name, _number(value), beyond, style=style)
+            beside.add_row(name, number_text(value), beyond, style=style)
+        if "optimal" in data["references"]:
+            beside.caption = "optimal is exact; values measured on these tasks may by chance lie above it"
         curve = lambda name, title, first: _curve(data[name], data["ci95"][name], title, first)
         return [
             beside,
@@ -127,8 +130,9 @@ def _curve(values: list[float], interval: list[list[float]], title: str, first: 
     shown = _spaced(len(values))
     for index in shown:
         table.add_column(str(index + first), justify="right")
-    table.add_row(*(_number(values[i]) for i in shown), style="bold")
-    table.add_row(*(f"±{(interval[1][i] - interval[0][i]) / 2:.3f}" if values[i] is not None else "" for i in shown))
+    table.add_row(*(number_text(values[i]) for i in shown), style="bold")
+    low, high = interval
+    table.add_row(*("" if low[i] is None else f"±{(high[i] - low[i]) / 2:.3f}" for i in shown))
     return table
 
 
@@ -136,8 +140,14 @@ def _spaced(length: int) -> list[int]:
     return np.unique(np.linspace(0, length - 1, min(length, 10)).round().astype(int)).tolist()
 
 
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
+    """A number for a table; None is not known."""
     return "-" if value is None else f"{value:.3f}"
+
+
+def interval_text(low: float | None, high: float | None) -> str:
+    """An interval for a table; nothing where it is not known."""
+    return "" if low is None else f"{low:.3f} .. {high:.3f}"
 
 
 def _half_there(curve: np.ndarray) -> np.ndarray:
@@ -177,8 +187,7 @@ def evaluate(
     """
     begun = time.monotonic()
     run = opened(run, env)
-    if split not in ("train", "validation", "test", "ood"):
-        raise ConfigError(f"split is '{split}'; it must be one of train, validation, test, ood")
+    check_arguments(tasks=(tasks, Count), episodes=(episodes, Count | None), seed=(seed, Whole))
     learners, env, metas = elsewhere(run, env, learner_fields, checkpoint)
     drawn, keys = draw_tasks(env, split, tasks, seed)
     schedule = learners[0].schedule(episodes)
@@ -188,7 +197,7 @@ def evaluate(
     values["random"] = values["random"] if "random" in values else _score(random(), "total_return")
     scale: Scale = (None, None, None)
     if oracle is not None:
-        told = _samples(*elsewhere(opened(oracle, env), env, None, checkpoint), drawn, keys, schedule, split)
+        told = _samples(*elsewhere(opened(oracle, env), env, None, "best"), drawn, keys, schedule, split)
         values["oracle run"] = _score(told, "total_return")
         scale = between(samples, random(), told, learners[0].objective)
     if optimum is not None:

@@ -33,19 +33,22 @@ class Silent:
 class Lines:
     """One plain line every few seconds on standard error; the last line is always shown."""
 
-    def __init__(self, seconds: float = 2.0):
-        self.seconds = seconds
+    def __init__(self, title: str = "", seconds: float = 2.0):
+        self.title, self.seconds = title, seconds
 
     @contextmanager
     def training(self, start: int, meta_steps: int, env_steps: int) -> Iterator[Show]:
         """Names the compile phase, then steps, speed, return and time left."""
         begun = ready = last = time.monotonic()
-        before, compiled = start, None
-        say(f"compiling; then meta-steps {start} to {meta_steps} of {env_steps:,} environment steps each")
+        before, compiled, judged = start, None, None
+        if self.title:
+            say(self.title)
+        todo = f"compiling; then meta-steps {start} to {meta_steps} of {env_steps:,} environment steps each"
+        say(todo if start < meta_steps else f"all {meta_steps} meta-steps are done already; nothing is left to do")
 
         def show(step: int, metrics: dict[str, np.ndarray], validation: np.ndarray | None) -> None:
-            nonlocal ready, last, before, compiled
-            now = time.monotonic()
+            nonlocal ready, last, before, compiled, judged
+            now, judged = time.monotonic(), judged if validation is None else validation
             if compiled is None:
                 say(f"compiled, and the first {step - start} meta-step(s) done in {now - begun:.1f} s")
                 ready = last = now
@@ -56,11 +59,11 @@ class Lines:
             rate, pace = ((step - x) / max(now - t, 1e-9) for x, t in ((before, last), (compiled, ready)))
             words = [f"meta-step {step}/{meta_steps}"]
             words += [f"{name} {value.mean():.3f}" for name, value in metrics.items() if "return" in name]
-            if validation is not None:
-                words.append(f"validation {validation.mean():.3f}")
+            if judged is not None:  # also where the validation fell between two lines
+                words.append(f"validation {judged.mean():.3f}")
             words += [f"{rate * env_steps:,.0f} steps/s", f"{(meta_steps - step) / pace:.0f} s left"]
             say("  ".join(words))
-            last, before = now, step
+            last, before, judged = now, step, None
 
         yield show
 

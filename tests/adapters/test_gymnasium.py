@@ -112,6 +112,12 @@ def test_splits_are_different_streams_and_ood_is_its_own():
     assert len(set(drawn)) == 4 and drawn[3] == 7.0 and env.tasks.kind == "iid"
 
 
+def test_without_tasks_out_of_distribution_there_is_no_such_split():
+    testing.check_environment(env := family())
+    with pytest.raises(ConfigError, match="split is 'ood'; this family has train, validation, test"):
+        env.tasks.sampler("ood")
+
+
 def test_the_descriptor_is_the_tasks_numbers_unless_a_function_says_otherwise():
     def draw(rng):
         return {"b": np.array([1.0, 2.0]), "a": 3}
@@ -159,6 +165,12 @@ def test_the_episode_limit_truncates():
         sim.reset(SEED)
         ends = [sim.step(np.zeros(2), SEED)[2:] for _ in range(3)]
         assert ends == [(False, False), (False, False), (False, True)]
+
+
+def test_the_limit_of_a_wrapper_and_the_name_inside_it_are_found():
+    env = from_gymnasium(lambda: gym.wrappers.TimeLimit(Scales(), 7))
+    assert env.episode_steps == 7 and env.name == "Scales"
+    assert from_gymnasium("CartPole-v1").name == "CartPole-v1"
 
 
 def test_an_environment_without_a_limit_asks_for_one():

@@ -4,6 +4,7 @@ import numpy as np
 
 from adaptax.core.types import Step, Transition
 from adaptax.envs.bandits import BernoulliBandit
+from adaptax.ops.spaces import Discrete
 
 
 def pull(arm: int) -> Transition:
@@ -39,6 +40,15 @@ def test_without_a_known_best_arm_the_score_is_the_expected_reward():
     env, task = BernoulliBandit(arms=2), jnp.array([0.2, 0.7])
     for split in ("ood", None):
         assert env.score(task, pull(1), split) == task[1]
+
+
+def test_slots_beyond_the_arms_never_pay():
+    few, all_ = BernoulliBandit(arms=3, slots=5), BernoulliBandit(arms=3)
+    for split in ("train", "test", "ood"):
+        tasks = np.asarray(draw(few, split, 50))
+        assert few.action_space == Discrete(5) and (tasks[:, 3:] == 0).all()
+        np.testing.assert_array_equal(tasks[:, :3], draw(all_, split, 50))
+    assert BernoulliBandit(arms=3, slots=2).problems() == ["slots must be 0, or at least arms = 3"]
 
 
 def test_good_arms_are_rare_out_of_distribution():

@@ -12,6 +12,11 @@ def test_discrete_reads_one_hot_and_nothing_as_zeros():
     assert space.size == 3 and space.none().dtype == jnp.int32
 
 
+def test_legal_values():
+    np.testing.assert_array_equal(Discrete(3).legal(np.array([-1, 0, 2, 3, 1.5])), [False, True, True, False, False])
+    np.testing.assert_array_equal(Box(0, 1, (3,)).legal(np.array([0.5, np.nan, -np.inf])), [True, False, False])
+
+
 def test_box_reads_flat_floats():
     space = Box(-1.0, 1.0, (2, 3))
     np.testing.assert_array_equal(space.encode(jnp.arange(6).reshape(2, 3)), np.arange(6.0))

@@ -38,6 +38,13 @@ def test_nanmean_leaves_missing_out() -> None:
     assert np.isnan(low[1]) and np.isnan(high[1]) and 1.0 <= low[0] <= high[0] <= 3.0
 
 
+def test_a_single_life_has_no_interval() -> None:
+    assert np.isnan(bootstrap_mean(np.ones((1, 1, 3)))).all() and np.isnan(bootstrap_iqm(np.ones((1, 1)))).all()
+    low, high = bootstrap_mean(np.array([[[1.0, 5.0], [3.0, np.nan]]]))  # only one life came to the second entry
+    assert 1.0 <= low[0] < high[0] <= 3.0 and np.isnan([low[1], high[1]]).all()
+    assert np.isfinite(bootstrap_mean(np.array([[1.0], [2.0]]))).all()  # two seeds in one task
+
+
 def test_intervals_cover() -> None:
     """Of 300 samples of 50 normal numbers, about 95 % of the intervals must hold the true mean."""
     generator = np.random.default_rng(0)

@@ -46,9 +46,9 @@ def from_gymnasium(
         make: Makes a new environment of a task; it is called as `make(**task)` where the task is a dict, else as
             `make(task)`, or `make()` without `sample`. A registered name such as "CartPole-v1" will do for `make()`.
         sample: Draws one task, a dict of numbers or of arrays, from a numpy generator; None for a family of one task.
-        ood: The same out of distribution; None where there is no such thing: then it is `sample`.
+        ood: The same out of distribution, for the split of that name; None where there is no such thing.
         describe: Features of a task for privileged learners; by default its numbers in a row, sorted by name.
-        episode_steps: Longest episode, in steps; by default `env.spec.max_episode_steps`.
+        episode_steps: Longest episode, in steps; by default that of Gymnasium's TimeLimit.
         episodes: Episodes in a life.
 
     Returns:
@@ -71,7 +71,7 @@ def from_gymnasium(
     """
     gym = _gymnasium()
     if isinstance(make, str):
-        name, make = make, lambda: gym.make(name)
+        registered, make = make, lambda: gym.make(registered)
     if not callable(make):
         raise TypeError(
             f"from_gymnasium needs a function that makes the environment, not {type(make).__name__}: "
@@ -80,15 +80,25 @@ def from_gymnasium(
     maker = _Maker(make, sample is not None)
     draw = _numbers(sample or (lambda rng: {"task": 0.0}))
     example = maker(draw(jax.random.key(0)))
-    limit = episode_steps or (example.spec.max_episode_steps if example.spec else None)
+    limit = episode_steps or _time_limit(example)
+    name = example.spec.id.replace("/", "-") if example.spec else type(example.unwrapped).__name__
     spaces = (to_space(example.observation_space), _flat(to_space(example.action_space)))
     example.close()
     if limit is None:
         raise ConfigError(
-            "the environment does not say how long an episode may be (env.spec.max_episode_steps): "
-            "give from_gymnasium(..., episode_steps=200)"
+            "the environment does not say how long an episode may be: wrap it in gymnasium.wrappers.TimeLimit, "
+            "or give from_gymnasium(..., episode_steps=200)"
         )
-    return GymnasiumEnvironment(maker, draw, _numbers(ood) if ood else draw, describe, spaces, int(limit), episodes)
+    odd = _numbers(ood) if ood else None
+    return GymnasiumEnvironment(maker, draw, odd, describe, spaces, int(limit), episodes, name)
+
+
+def _time_limit(env: "gymnasium.Env") -> int | None:
+    """The longest episode, as the registry or a TimeLimit around the environment has it."""
+    if env.spec and env.spec.max_episode_steps:
+        return env.spec.max_episode_steps
+    limit = "_max_episode_steps"  # Gymnasium has no public name for it
+    return env.get_wrapper_attr(limit) if env.has_wrapper_attr(limit) else None
 
 
 class _Maker:
@@ -205,16 +215,11 @@ class GymnasiumSimulator(Simulator):
 
     def _checked(self, observation: Any) -> np.ndarray:
         observation = np.asarray(observation)
-        if isinstance(self.observation, Discrete):
-            expected = f"an integer from 0 to {self.observation.n - 1}"
-            valid = observation.shape == () and observation.dtype.kind in "iu" and 0 <= observation < self.observation.n
-        else:
-            expected = f"finite numbers of shape {self.observation.shape}"
-            valid = observation.shape == self.observation.shape and observation.dtype.kind in "biuf"
-            valid = valid and np.isfinite(observation).all()
-        if not valid:
+        like = self.observation.none()
+        alike = observation.shape == like.shape and np.can_cast(observation.dtype, like.dtype, "same_kind")
+        if not alike or not self.observation.legal(observation).all():
             raise FaultyEnvironmentError(
-                f"{self.env} returned an observation that is not in its space: expected {expected}, "
+                f"{self.env} returned an observation that is not in its space: expected {self.observation.content}, "
                 f"got shape {observation.shape} of {observation.dtype}: {np.array2string(observation, threshold=6)}"
             )
         return observation
@@ -225,11 +230,12 @@ class GymnasiumEnvironment(HostEnvironment):
 
     make: Callable[[Task], Any]
     sample: Callable[[PRNGKey], Task]
-    sample_ood: Callable[[PRNGKey], Task]
+    sample_ood: Callable[[PRNGKey], Task] | None
     features: Callable[[Task], Any] | None
     spaces: tuple[Space, Space]
     limit: int
     number: int
+    name: str
 
     @property
     def observation_space(self) -> Space:

@@ -43,6 +43,10 @@ class Wrapper(AbstractEnvironment):
         """The same features."""
         return self.env.describe(jax.tree.map(jnp.asarray, task))
 
+    def task_problems(self, task: Task) -> list[str]:
+        """The same rules."""
+        return self.env.task_problems(task)
+
     def score(self, task: Task, transition: Transition, split: str | None) -> Float[Array, ""]:
         """The same score."""
         return self.env.score(task, transition, split)

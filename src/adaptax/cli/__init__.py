@@ -15,23 +15,32 @@ def main(argv: list[str] | None = None) -> None:
     """Entry point.
 
     Exit codes: 0 done, 1 a bug, 2 bad argument, 3 faulty environment, 4 not finite, 5 no run, 6 a file or folder
-    cannot be read or written, 7 folder in use, 75 preempted, 130 interrupted.
+    cannot be read or written or memory is exhausted, 7 folder in use, 75 preempted, 130 interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         result = run_command([word for word in argv if word != "--debug"])
-    except (AdaptaxError, OSError) as error:
-        if "--debug" in argv:
+    except Exception as error:
+        code, text = exit_code_of(error)
+        if code == 1 or "--debug" in argv:
             raise
-        if isinstance(error, AdaptaxError):
-            code, text = error.exit_code, str(error)
-        else:
-            remedy = "give another path, or make it usable" if error.filename else "--debug shows where"
-            code, text = 6, f"{type(error).__name__}: {error}; {remedy}"
         print(text, file=sys.stderr)
         sys.exit(code)
     if result is not None:
         print(result)
+
+
+def exit_code_of(error: Exception) -> tuple[int, str]:
+    """The exit code for an error, and what to say of it."""
+    if isinstance(error, AdaptaxError):
+        return error.exit_code, str(error)
+    if isinstance(error, OSError):
+        remedy = "give another path, or make it usable" if error.filename else "--debug shows where"
+        return 6, f"{type(error).__name__}: {error}; {remedy}"
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # numpy's, and JAX's on any device
+        first = str(error).splitlines()[0]
+        return 6, f"out of memory: {first}; try fewer --learner.tasks, --learner.copies, --seeds or evaluation --tasks"
+    return 1, str(error)
 
 
 def run_command(argv: list[str]) -> str | None:

@@ -110,7 +110,8 @@ def known_options(command: type, configs: dict[str, Any]) -> dict[str, Field]:
     for field in dataclasses.fields(command):
         described = describe_field(field.name, _without_marks(hints[field.name]), field.default, "")
         if described and field.default is not dataclasses.MISSING:
-            known["--" + field.name.replace("_", "-")] = described
+            # an option of the command has a default of its own, or none: it is left out, not given as None
+            known["--" + field.name.replace("_", "-")] = described._replace(optional=False)
     if env := known.pop("--env-name", None):
         known["--env"] = env._replace(choices=tuple(ENVIRONMENTS))
     for group, config in configs.items():
@@ -168,7 +169,9 @@ def check_given(given: list[str], command: type) -> tuple[dict[str, Any], list[s
         return {"runs": tuple(given)}, found
     for name, word in zip(names, given, strict=False):
         if name in tables and word not in tables[name][1]:
-            found.append(f"no {tables[name][0]} is called '{word}'; {nearest(word, tables[name][1])}")
+            swapped = [what for what, table in tables.values() if word in table]
+            hint = f"it is an {swapped[0]}: LEARNER comes before ENV" if swapped else nearest(word, tables[name][1])
+            found.append(f"no {tables[name][0]} is called '{word}'; {hint}")
     if extra := given[len(names) :]:
         usage = " ".join(["adaptax", command.__name__.lower(), *shown])
         near = nearest(extra[0], known_options(command, {}))

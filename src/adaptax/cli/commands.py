@@ -41,7 +41,6 @@ def train(options: asked.Train, changes: Changes) -> str:
     learner = replaced(learner, changes["learner"], "--learner")
     env = make(options.env_name, **changes["env"])
     folder = Path(options.out) if options.out else folder_name(options.learner_name, options.env_name)
-    say(f"{options.learner_name} on {options.env_name}, run folder {folder}")
     work = lambda: train_run(
         learner,
         env,
@@ -49,7 +48,7 @@ def train(options: asked.Train, changes: Changes) -> str:
         seed=options.seed,
         seeds=options.seeds,
         out=folder,
-        progress=Lines(),
+        progress=Lines(f"{options.learner_name} on {options.env_name}, run folder {folder}"),
     )
     return _finished(work, folder, options.json)
 
@@ -59,7 +58,9 @@ def resume(options: asked.Resume, changes: Changes) -> str:
     del changes
     use_compilation_cache()
     env = own_environment(options.env_file) if options.env_file else None
-    return _finished(lambda: resume_run(options.run, progress=Lines(), env=env), Path(options.run), options.json)
+    show = Lines(f"going on with {options.run}")
+    work = lambda: resume_run(options.run, progress=show, env=env)
+    return _finished(work, Path(options.run), options.json)
 
 
 def _finished(work: Any, folder: Path, as_json: bool) -> str:
@@ -110,10 +111,9 @@ def adapt(options: asked.Adapt, changes: Changes) -> str:
     del changes
     use_compilation_cache()
     run, env = run_and_environment(options.run, options.env_file)
-    task = None if options.task is None else deploy.parse_task(env, options.task)
     result = deploy.adapt(
         run,
-        task=task,
+        task=options.task,
         env=env,
         episodes=options.episodes,
         lives=options.lives,
@@ -154,8 +154,10 @@ def own_environment(place: str) -> AbstractEnvironment:
     """
     path, _, name = place.rpartition(":")
     spec = importlib.util.spec_from_file_location(f"env_file_{Path(path).stem}", path)
-    if not path.endswith(".py") or not Path(path).is_file() or spec is None or spec.loader is None:
-        raise ConfigError(f"'{place}' must be file.py:Name, with a file that exists")
+    if not path.endswith(".py") or not name or spec is None or spec.loader is None:
+        raise ConfigError(f"--env-file is '{place}'; it must be file.py:Name")
+    if not Path(path).is_file():
+        raise ConfigError(f"--env-file is '{place}', and there is no file '{path}' here")
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # postponed annotations look there
     try:
         spec.loader.exec_module(module)
@@ -166,7 +168,8 @@ def own_environment(place: str) -> AbstractEnvironment:
     except AdaptaxError as error:
         raise type(error)(f"{place}: {error}") from error
     except Exception as error:  # whatever the user's code may raise
-        raise ConfigError(f"{place}: {type(error).__name__}: {error} (--debug shows where)") from error
+        remedy = "install it where adaptax is" if isinstance(error, ImportError) else "--debug shows where"
+        raise ConfigError(f"{place}: {type(error).__name__}: {error}; {remedy}") from error
 
 
 def _as_environment(named: Any) -> AbstractEnvironment:

@@ -28,7 +28,10 @@ class Train:
 
 @dataclasses.dataclass
 class Evaluate:
-    """Test a trained run on tasks it has not seen, beside every reference that is known."""
+    """Test a trained run on tasks it has not seen, beside every reference that is known.
+
+    `adaptax evaluate RUN --help` shows the --env.FIELD and --learner.FIELD that can be changed for the test.
+    """
 
     run: Positional[RunFolder]
     split: Annotated[Split, arg(help="Which tasks.")] = "test"

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import equinox as eqx
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from adaptax.core.types import PRNGKey, PyTree, Spec, Task, Transition
+from adaptax.errors import ConfigError
 from adaptax.ops.spaces import Space
 
 Sampler = Callable[[PRNGKey], Task]
@@ -22,11 +23,11 @@ class TaskSplit(NamedTuple):
     train: Sampler
     validation: Sampler
     test: Sampler
-    ood: Sampler
+    ood: Sampler | None  # None where a family has no such thing
     kind: Literal["iid", "disjoint"]
 
     @staticmethod
-    def iid(sample: Sampler, ood: Sampler) -> "TaskSplit":
+    def iid(sample: Sampler, ood: Sampler | None) -> "TaskSplit":
         """Fresh draws for every split, from streams of keys that never meet."""
 
         def stream(index: int) -> Sampler:
@@ -34,14 +35,19 @@ class TaskSplit(NamedTuple):
 
         return TaskSplit(stream(0), stream(1), stream(2), ood, "iid")
 
+    @property
+    def names(self) -> list[str]:
+        """The splits that there are."""
+        return [name for name in get_args(Split) if getattr(self, name) is not None]
+
     def sampler(self, split: str) -> Sampler:
         """The sampler of that name.
 
         Raises:
-            ValueError: there is no split of that name.
+            ConfigError: the family has no such split.
         """
-        if split not in ("train", "validation", "test", "ood"):
-            raise ValueError(f"no split '{split}'; it is one of train, validation, test, ood")
+        if split not in self.names:
+            raise ConfigError(f"split is '{split}'; this family has {', '.join(self.names)}")
         return getattr(self, split)
 
 
@@ -84,6 +90,11 @@ class AbstractEnvironment(eqx.Module):
         """
         del task, split
         return transition.reward
+
+    def task_problems(self, task: Task) -> list[str]:
+        """What is wrong with a task given by hand, its arrays being numpy's and shaped like those of a drawn one."""
+        del task
+        return []
 
     def problems(self) -> list[str]:
         """What is wrong with the fields taken together, in words; each field alone is checked by its type."""

@@ -2,11 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from adaptax.core.env import Environment, TaskSplit
 from adaptax.core.types import PRNGKey, Transition
-from adaptax.fields import Count
+from adaptax.fields import Count, Whole
 from adaptax.ops.spaces import Box, Discrete
 
 
@@ -29,6 +30,8 @@ class BernoulliBandit(Environment):
     Attributes:
         arms: k, the number of arms.
         pulls: n, pulls in a life.
+        slots: Actions; those beyond the arms never pay. One agent can be tested on any number of arms up to the slots
+            that it was trained with. 0 is as many as there are arms.
 
     References:
         Duan et al., 2016, "RL2: Fast reinforcement learning via slow reinforcement learning", arXiv:1611.02779,
@@ -40,19 +43,29 @@ class BernoulliBandit(Environment):
 
     arms: Count = 5
     pulls: Count = 10
+    slots: Whole = 0
 
     observation_space = property(lambda self: Box(0.0, 0.0, (1,)))
-    action_space = property(lambda self: Discrete(self.arms))
+    action_space = property(lambda self: Discrete(self.slots or self.arms))
     episode_steps = property(lambda self: 1)
     episodes = property(lambda self: self.pulls)
 
     @property
     def tasks(self) -> TaskSplit:
         """Uniform probabilities; out of distribution a good arm is rare."""
+        empty = jnp.zeros(max(self.slots - self.arms, 0))
         return TaskSplit.iid(
-            lambda key: jax.random.uniform(key, (self.arms,)),
-            lambda key: jax.random.beta(key, 1.0, 3.0, (self.arms,)),
+            lambda key: jnp.append(jax.random.uniform(key, (self.arms,)), empty),
+            lambda key: jnp.append(jax.random.beta(key, 1.0, 3.0, (self.arms,)), empty),
         )
+
+    def problems(self) -> list[str]:
+        """Every arm needs a slot."""
+        return [f"slots must be 0, or at least arms = {self.arms}"] if 0 < self.slots < self.arms else []
+
+    def task_problems(self, task: Float[np.ndarray, " A"]) -> list[str]:
+        """A probability lies between 0 and 1."""
+        return [] if np.all((task >= 0) & (task <= 1)) else ["each arm's probability must lie between 0 and 1"]
 
     def reset(self, task: Float[Array, " A"], key: PRNGKey) -> tuple[tuple[()], Float[Array, "1"]]:
         """There is nothing to reset and nothing to see."""

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from adaptax.core.env import Environment, Sampler, TaskSplit
 from adaptax.core.types import PRNGKey
-from adaptax.envs.physics import Spread, direction, doublings, factors, factors_outside
+from adaptax.envs.physics import Spread, direction, doublings, factors, factors_outside, physics_problems
 from adaptax.fields import Count, Fraction
 from adaptax.ops.spaces import Box, Discrete
 
@@ -116,6 +116,10 @@ class CartPole(Environment):
             return physics._replace(force=physics.force * direction(key_direction, self.reversed_motors))
 
         return sample
+
+    def task_problems(self, task: CartPolePhysics) -> list[str]:
+        """Sizes are positive; the motor has a direction."""
+        return physics_problems(task, signed="force")
 
     def reset(self, task: CartPolePhysics, key: PRNGKey) -> tuple[CartPoleState, Float[Array, "4"]]:
         """Near the middle, nearly upright, nearly at rest."""

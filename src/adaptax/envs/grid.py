@@ -73,6 +73,11 @@ class GridNavigation(Environment):
         beside_start = np.array([(0, 1), (1, 0), (1, 1)], np.int32)
         return TaskSplit.iid(lambda key: _one_of(self.goals, key), lambda key: _one_of(beside_start, key))
 
+    def task_problems(self, task: Int[np.ndarray, "2"]) -> list[str]:
+        """A goal is a cell of the grid."""
+        inside = np.all((task >= 0) & (task < self.size))
+        return [] if inside else [f"the goal's coordinates must lie between 0 and {self.size - 1}"]
+
     def reset(self, task: Int[Array, "2"], key: PRNGKey) -> tuple[GridState, Int[Array, ""]]:
         """Back to the start."""
         del task, key

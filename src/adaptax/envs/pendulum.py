@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from adaptax.core.env import Environment, Sampler, TaskSplit
 from adaptax.core.types import PRNGKey
-from adaptax.envs.physics import Spread, direction, doublings, factors, factors_outside
+from adaptax.envs.physics import Spread, direction, doublings, factors, factors_outside, physics_problems
 from adaptax.fields import Count, Fraction
 from adaptax.ops.spaces import Box
 
@@ -110,6 +110,10 @@ class Pendulum(Environment):
             return physics._replace(gain=physics.gain * direction(key_direction, self.reversed_motors))
 
         return sample
+
+    def task_problems(self, task: PendulumPhysics) -> list[str]:
+        """Sizes are positive; the motor has a direction."""
+        return physics_problems(task, signed="gain")
 
     def reset(self, task: PendulumPhysics, key: PRNGKey) -> tuple[PendulumState, Float[Array, "3"]]:
         """Any angle, slow."""

@@ -1,6 +1,6 @@
 """How physical parameters are drawn: by factors of their standard value, equally often halved as doubled."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -35,3 +35,9 @@ def direction(key: PRNGKey, reversed_: float) -> Float[Array, ""]:
 def doublings(task: Float[Array, " P"], standard: tuple) -> Float[Array, " P"]:
     """How often the sizes of the parameters are the standard's, doubled: -1 to 1 for spreads up to 2."""
     return jnp.log2(jnp.abs(task / jnp.asarray(standard, task.dtype)))
+
+
+def physics_problems(task: Any, signed: str) -> list[str]:
+    """What is wrong with parameters given by hand: all must be positive, but `signed`, which must only not be 0."""
+    wrong = [name for name, value in task._asdict().items() if (value == 0 if name == signed else value <= 0)]
+    return [f"{name} must {'not be 0' if name == signed else 'be positive'}" for name in wrong]

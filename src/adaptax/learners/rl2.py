@@ -161,9 +161,8 @@ class RL2(Learner):
 
     def problems(self) -> list[str]:
         """Minibatches must divide the lives."""
-        lives = self.tasks * self.copies
-        wrong = lives % self.minibatches != 0
-        return [f"minibatches is {self.minibatches}; it must divide tasks x copies = {lives}"] if wrong else []
+        lives, parts = self.tasks * self.copies, self.minibatches
+        return [f"minibatches is {parts}; it must divide tasks x copies = {lives}"] if lives % parts else []
 
     def _inputs(self, step: Step) -> Float[Array, " D"]:
         observation = self.bound.observation.encode(step.observation)
@@ -186,7 +185,8 @@ class RL2(Learner):
             policy, value = self._heads(params, output)
             return policy.log_prob(action), policy.entropy(), value
 
-        outputs = jax.vmap(self.memory.unroll, (None, 0))(params["memory"], part.inputs)
+        part = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), part)  # [L, N]: as the memory computes, no copies between
+        outputs = jax.vmap(self.memory.unroll, (None, 1), 1)(params["memory"], part.inputs)
         log_prob, entropy, value = jax.vmap(jax.vmap(one))(outputs, part.action)
         gain = clipped_surrogate(log_prob, part.log_prob, part.advantage, self.clip)
         error = jnp.mean((value - part.target) ** 2)

@@ -40,7 +40,8 @@ def by_steps(
     """A sequence model from its step alone; the unrolled pass scans it."""
 
     def unroll(params: Params, inputs: Array) -> Array:
-        return jax.lax.scan(lambda state, x: step(params, state, x), begin(params), inputs)[1]
+        once = lambda state, x: step(params, state, x)
+        return jax.lax.scan(once, begin(params), inputs, unroll=len(inputs) <= UNROLLED)[1]
 
     return Recurrent(init, begin, step, unroll, outputs)
 
@@ -74,8 +75,6 @@ def gru(inputs: int, hidden: int) -> Recurrent:
 
     $r, z = \sigma(W_{r,z} x + U_{r,z} h)$, $n = \tanh(W_n x + r \odot (U_n h + b))$,
     $h' = (1 - z) \odot n + z \odot h$.
-
-    The unrolled pass multiplies all inputs by W at once, outside the scan.
     """
 
     def init(key: Array) -> Params:
@@ -90,23 +89,13 @@ def gru(inputs: int, hidden: int) -> Recurrent:
     def begin(params: Params) -> Float[Array, " H"]:
         return jnp.zeros_like(params["candidate_bias"])
 
-    def recur(params: Params, h: Array, from_input: Array) -> Array:
-        from_state = h @ params["state"]
+    def step(params: Params, h: Array, x: Array) -> tuple[Array, Array]:
+        # W x is made here, in every step: made of all inputs at once, it costs more in the backward pass than it saves
+        from_input, from_state = linear(params["input"], x), h @ params["state"]
         gates = jax.nn.sigmoid(from_input[: 2 * hidden] + from_state[: 2 * hidden])
         reset, keep = gates[:hidden], gates[hidden:]
         candidate = jnp.tanh(from_input[2 * hidden :] + reset * (from_state[2 * hidden :] + params["candidate_bias"]))
-        return candidate + keep * (h - candidate)
-
-    def step(params: Params, h: Array, x: Array) -> tuple[Array, Array]:
-        h = recur(params, h, linear(params["input"], x))
+        h = candidate + keep * (h - candidate)
         return h, h
 
-    def unroll(params: Params, xs: Array) -> Array:
-        def next_state(h: Array, from_input: Array) -> tuple[Array, Array]:
-            h = recur(params, h, from_input)
-            return h, h
-
-        from_inputs = jax.vmap(linear, (None, 0))(params["input"], xs)
-        return jax.lax.scan(next_state, begin(params), from_inputs, unroll=len(xs) <= UNROLLED)[1]
-
-    return Recurrent(init, begin, step, unroll, hidden)
+    return by_steps(init, begin, step, hidden)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
@@ -20,6 +21,15 @@ class Discrete(NamedTuple):
     def none(self) -> Array:
         """The value before the first one."""
         return jnp.array(-1, jnp.int32)
+
+    @property
+    def content(self) -> str:
+        """What a value may be, in words."""
+        return f"a whole number from 0 to {self.n - 1}"
+
+    def legal(self, value: np.ndarray) -> np.ndarray:
+        """Which entries of an array are legal."""
+        return np.asarray((value >= 0) & (value < self.n) & (value == np.floor(value)))
 
     def encode(self, value: Array) -> Float[Array, " n"]:
         """One-hot features."""
@@ -44,6 +54,15 @@ class Box(NamedTuple):
     def none(self) -> Array:
         """The value before the first one."""
         return jnp.zeros(self.shape)
+
+    @property
+    def content(self) -> str:
+        """What a value may be, in words."""
+        return f"finite numbers of shape {self.shape}"
+
+    def legal(self, value: np.ndarray) -> np.ndarray:
+        """Which entries of an array are legal; simulators round, and overshoot the bounds that they declare."""
+        return np.asarray(np.isfinite(value))
 
     def encode(self, value: Array) -> Float[Array, " D"]:
         """The entries, flattened."""

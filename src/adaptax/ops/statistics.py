@@ -46,7 +46,7 @@ def _resampled(seeds: int, tasks: int, seed: int) -> Iterator[tuple[np.ndarray, 
 
 
 def bootstrap_mean(values: Float[np.ndarray, "S N *rest"], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of `nanmean(values)`: low and high, shaped like it."""
+    """95 % interval of `nanmean(values)`: low and high, shaped like it; NaN where fewer than two lives say anything."""
     seeds, tasks, *rest = values.shape
     flat = values.reshape(seeds, tasks, -1).astype(np.float64)
     present = ~np.isnan(flat)
@@ -56,18 +56,20 @@ def bootstrap_mean(values: Float[np.ndarray, "S N *rest"], seed: int = 0) -> tup
         total = np.einsum("rs,rsf->rf", of_seeds, np.stack([of_tasks @ part for part in filled], 1))
         count = np.einsum("rs,rsf->rf", of_seeds, np.stack([of_tasks @ part for part in present], 1))
         means.append(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
-    return _interval(np.concatenate(means), tuple(rest))
+    known = present.sum((0, 1)) > 1
+    return _interval(np.where(known, np.concatenate(means), np.nan), tuple(rest))
 
 
 def bootstrap_iqm(values: Float[np.ndarray, "S N"], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of `iqm(values)`: low and high."""
+    """95 % interval of `iqm(values)`: low and high; NaN for a single life."""
     seeds, tasks = values.shape
     order = np.argsort(values, axis=None)
     ordered, results = np.ravel(values)[order].astype(np.float64), []
     for of_seeds, of_tasks in _resampled(seeds, tasks, seed):
         weights = (of_seeds[:, :, None] * of_tasks[:, None, :]).reshape(len(of_tasks), -1)[:, order]
         results.append(_weighted_iqm(ordered, weights))
-    return _interval(np.concatenate(results)[:, None], ())
+    known = values.size > 1
+    return _interval(np.where(known, np.concatenate(results)[:, None], np.nan), ())
 
 
 def _interval(samples: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

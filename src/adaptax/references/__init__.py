@@ -52,7 +52,8 @@ def _bernoulli(
     env: BernoulliBandit, tasks: Float[Array | np.ndarray, "N k"], seed: int, episodes: int, split: str | None = "test"
 ) -> Reference:
     """All in pseudo-regret, as `BernoulliBandit.score` counts; random play is exact."""
-    chances, inside = np.asarray(tasks, np.float64), _inside(split)
+    slots, inside = np.asarray(tasks, np.float64), _inside(split)
+    chances = slots[:, : env.arms]  # algorithms leave the slots that never pay alone, random actions do not
     best = chances.max(1).mean()
     luck = env.arms / (env.arms + 1) - best if inside else 0.0  # of having drawn these tasks
 
@@ -65,7 +66,7 @@ def _bernoulli(
     values["thompson"] = total(bandits.thompson)
     values["ucb1"] = total(bandits.ucb1(bandits.tuned_exploration(env.arms, episodes, seed)))
     values["greedy"] = total(bandits.greedy)
-    values["random"] = float(episodes * (chances.mean() + luck))
+    values["random"] = float(episodes * (slots.mean() + luck))
     return Reference(bernoulli_optimal(env.arms, episodes) if inside else None, values)
 
 

@@ -132,8 +132,6 @@ def resume(
     run = open_run(folder, learner=learner, env=env, unstarted=True)
     if wrong := device_problems(devices, run.learner, run.env):
         raise ConfigError(*wrong)
-    if run.step >= run.settings.meta_steps:
-        return run
     return go_on(run, callbacks, progress, devices)
 
 

@@ -16,7 +16,6 @@ from adaptax.core.types import PRNGKey, PRNGKeys, PyTree, Task
 from adaptax.ops.spaces import Discrete, Space
 from adaptax.testing.compare import arrays, require, require_finite, require_same
 
-SPLITS = ("train", "validation", "test", "ood")
 DRAWS = 64  # tasks drawn from each split
 
 
@@ -42,12 +41,14 @@ def check_environment(env: AbstractEnvironment) -> None:
 def check_tasks(env: AbstractEnvironment) -> None:
     """Samplers depend on their key alone, give tasks of one type, and the splits are what they say they are."""
     keys = jax.random.split(jax.random.key(0), DRAWS)
-    draws = {split: _draw(env, split, keys) for split in SPLITS}
-    for split in SPLITS:
+    draws = {split: _draw(env, split, keys) for split in env.tasks.names}
+    for split in draws:
         require_same(draws[split], _draw(env, split, keys), f"two draws from '{split}' with the same keys differ")
         require_finite(draws[split], f"a task of '{split}'")
         kinds = [{path: (x.shape, x.dtype) for path, x in arrays(draws[s]).items()} for s in ("train", split)]
         require(kinds[0] == kinds[1], f"tasks of '{split}' have other shapes or types than tasks of 'train'")
+        wrong = env.task_problems(jax.tree.map(lambda x: np.asarray(x[0]), draws[split]))
+        require(not wrong, f"a task of '{split}' is wrong by the family's own rules: {'; '.join(wrong)}")
     train, test, validation = (_rows(draws[split]) for split in ("train", "test", "validation"))
     if env.tasks.kind == "disjoint":
         for split, rows in (("test", test), ("validation", validation)):
@@ -73,7 +74,7 @@ def _rows(tasks: Task) -> list[bytes]:
 def check_descriptors(env: AbstractEnvironment) -> None:
     """`describe` gives one finite vector of floats, as long as the spec says, in every split."""
     wanted = env.spec().descriptor
-    for split in SPLITS:
+    for split in env.tasks.names:
         found = env.describe(env.tasks.sampler(split)(jax.random.key(1)))
         require(found.ndim == 1, f"describe must return a vector, not an array of shape {found.shape}")
         require(jnp.issubdtype(found.dtype, jnp.floating), f"describe must return floats, not {found.dtype}")
