@@ -3,8 +3,9 @@
     python benchmarks/tuning.py point-navigation            # all learners
     python benchmarks/tuning.py cartpole maml multi-task
 
-Every trial trains one seed and is judged on validation tasks, by its greedy return averaged over the phases from 1 on.
-The seed and the keys differ from those of the results. `benchmarks/results/tuning-ENV.json` keeps every trial.
+Every trial trains one seed and is judged on validation tasks: by its greedy return averaged over the phases from 1 on,
+or, where a learner is trained for the return of the whole life, by that. The seed and the keys differ from those of the
+results. `benchmarks/results/tuning-ENV.json` keeps every trial.
 """
 
 import argparse
@@ -32,6 +33,7 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
     return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
 
 
+ALONE = ("bernoulli-bandit", "grid-navigation")  # here only rl2 is published
 STEPS = {"point-navigation": [1.0, 2.0, 3.0], "cartpole": [1.0, 3.0, 10.0], "pendulum": [1.0, 2.0, 5.0]}
 LENGTH = {"point-navigation": 0.5, "cartpole": 1.0, "pendulum": 0.5}  # of a trial, in trainings
 RATES = {"point-navigation": [3e-3, 1e-2], "cartpole": [3e-3, 1e-2], "pendulum": [5e-3, 1e-2]}
@@ -39,6 +41,8 @@ RATES = {"point-navigation": [3e-3, 1e-2], "cartpole": [3e-3, 1e-2], "pendulum":
 
 def trials(learner: str, env: str) -> list[dict[str, Any]]:
     """Six settings of one learner, on top of its preset."""
+    if learner == "rl2":
+        return grid(entropy=[0.01, 0.03, 0.06], learning_rate=[3e-3, 5e-3])
     if learner == "reptile":
         return grid(inner_lr=STEPS[env], learning_rate=[0.2, 0.5])
     if learner == "scratch":
@@ -54,29 +58,35 @@ def trial(learner: str, env_name: str, fields: dict[str, Any]) -> dict[str, Any]
     """One training and what validation tasks say of it."""
     env = ax.make(env_name)
     base, meta_steps = ax.preset(learner, env_name)
-    meta_steps = max(1, int(meta_steps * LENGTH[env_name]))
+    meta_steps = max(1, int(meta_steps * LENGTH.get(env_name, 1.0)))
     begun = time.monotonic()
     run = ax.train(replaced(base, fields, "learner"), env, meta_steps=meta_steps, seed=SEED)
     seconds = round(time.monotonic() - begun, 1)
+    about = {"fields": fields, "train_seconds": seconds}
+    if env_name in ALONE:
+        result = ax.evaluate(run, split="validation", tasks=20_000, seed=SEED).as_dict()
+        return about | {"score": result["total_return"], "episode_return": result["episode_return"]}
     phases = ax.evaluate(run, split="validation", tasks=400, episodes=6, seed=SEED).as_dict()["phase_return"]
     adapted = phases[1:]
-    return {"fields": fields, "score": sum(adapted) / len(adapted), "phase_return": phases, "train_seconds": seconds}
+    return about | {"score": sum(adapted) / len(adapted), "phase_return": phases}
 
 
 def main() -> None:
     """Runs the trials of an environment's learners and keeps them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("env", choices=STEPS)
+    parser.add_argument("env", choices=[*ALONE, *STEPS])
     parser.add_argument("learners", nargs="*", help="by default all that have a preset there")
     options = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "adaptax" / "benchmarks"))
-    known = [name for name in LEARNERS if (name, options.env) in TUNED and name not in ("rl2", "random")]
+    published = ("rl2",) if options.env in ALONE else [name for name in LEARNERS if name not in ("rl2", "random")]
+    known = [name for name in published if (name, options.env) in TUNED]
     path = RESULTS / f"tuning-{options.env}.json"
     for learner in options.learners or known:
         tried = []
         for fields in trials(learner, options.env):
             tried.append(trial(learner, options.env, fields))
-            print(learner, fields, *(f"{x:.2f}" for x in tried[-1]["phase_return"]), flush=True)
+            curve = tried[-1].get("phase_return") or tried[-1]["episode_return"]
+            print(learner, fields, f"{tried[-1]['score']:.3f}:", *(f"{x:.2f}" for x in curve), flush=True)
         assert len(tried) == TRIALS
         best = max(tried, key=lambda t: t["score"])["fields"]
         kept = json.loads(path.read_text()) if path.exists() else {}

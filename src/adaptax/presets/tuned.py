@@ -8,7 +8,7 @@ from typing import Any
 Fields = dict[str, Any]
 
 RL2_BANDIT: Fields = {"meta_steps": 1500, "learning_rate": 5e-3, "minibatches": 8}
-RL2_GRID: Fields = {"meta_steps": 800, "tasks": 512, "discount": 0.97, "gae_lambda": 0.9, "entropy": 0.03}
+RL2_GRID: Fields = {"meta_steps": 1200, "tasks": 512, "discount": 0.97, "gae_lambda": 0.9}
 RL2_CARTPOLE: Fields = {"meta_steps": 500, "tasks": 64, "across_episodes": False, "gae_lambda": 0.95}
 
 # Three steps of falling size, and an outer loss on what follows each of them.
@@ -25,15 +25,17 @@ PENDULUM_MAML: Fields = MAML | PENDULUM | {"meta_steps": 300, "outer_loss": "ppo
 
 TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("rl2", "bernoulli-bandit"): {"default": RL2_BANDIT, "demo": RL2_BANDIT | {"meta_steps": 1200}},
-    ("rl2", "grid-navigation"): {"default": RL2_GRID},
+    ("rl2", "grid-navigation"): {"default": RL2_GRID | {"entropy": 0.06, "learning_rate": 5e-3}},
     ("rl2", "cartpole"): {"default": RL2_CARTPOLE},
-    ("maml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 2.0, "learning_rate": 3e-3}},
-    ("fomaml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 2.0, "learning_rate": 3e-3}},
-    ("meta-sgd", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 2.0, "learning_rate": 3e-3}},
-    ("reptile", "point-navigation"): {"default": REPTILE | {"meta_steps": 200, "inner_lr": 2.0}},
+    ("maml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "learning_rate": 3e-3}},
+    ("fomaml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "learning_rate": 1e-2}},
+    ("meta-sgd", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "learning_rate": 3e-3}},
+    ("reptile", "point-navigation"): {"default": REPTILE | {"meta_steps": 200, "inner_lr": 1.0, "learning_rate": 0.2}},
     ("scratch", "point-navigation"): {"default": ALONE | {"inner_lr": 2.0, "inner_decay": 1.0}},
-    ("multi-task", "point-navigation"): {"default": POLICY | {"meta_steps": 100}},
-    ("oracle", "point-navigation"): {"default": ORACLE | {"meta_steps": 100}},
+    ("multi-task", "point-navigation"): {
+        "default": POLICY | {"meta_steps": 100, "inner_lr": 0.5, "learning_rate": 3e-3}
+    },
+    ("oracle", "point-navigation"): {"default": ORACLE | {"meta_steps": 100, "learning_rate": 3e-3}},
     ("maml", "cartpole"): {"default": MAML | CARTPOLE | {"meta_steps": 100, "inner_lr": 1.0, "learning_rate": 1e-2}},
     ("scratch", "cartpole"): {"default": ALONE | CARTPOLE | {"inner_lr": 2.0, "inner_decay": 0.0}},
     ("multi-task", "cartpole"): {
