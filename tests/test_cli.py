@@ -95,7 +95,9 @@ def test_help_wherever_it_stands_shows_one_spelling_of_each_field(capsys: pytest
         ),
         (["train", "rl2", "bernoulli-bandit", "--seeds", "0", "--meta-stpes", "9"], ["--seeds is '0'", "--meta-steps"]),
         (["train", "rl2", "bernoulli-bandit", "--learner.lr", "1"], ["did you mean '--learner.learning-rate'"]),
-        (["train", "cartpole", "maml"], ["'cartpole'; it is an environment: LEARNER comes before ENV"]),
+        (["train", "rl2", "grid-navigation", "--lr", "0.1"], ["did you mean '--learner.learning-rate'"]),
+        (["cite", "cartpole"], ["no learner is called 'cartpole'; it is one of"]),
+        (["train", "cartpole", "maml"], ["no learner is called 'cartpole'; LEARNER comes before ENV"]),
         (["train", "rl2", "bernoulli-bandit", "--meta-steps", "None"], ["--meta-steps is 'None'"]),
         (["train", "rl2", "bernoulli-bandit", "--learner.minibatches", "7"], ["must divide tasks x copies = 1024"]),
         (["train", "rl2", "bernoulli-bandit", "--learner.learning-rate", "nan"], ["--learner.learning-rate is 'nan'"]),
@@ -179,7 +181,11 @@ def test_exhausted_memory_exits_with_6_and_says_what_to_make_smaller(
 ) -> None:
     from adaptax.cli import commands
 
-    for error in (MemoryError("Unable to allocate 9 TiB"), RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nat")):
+    for error in (
+        MemoryError("Unable to allocate 9 TiB"),
+        MemoryError(),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nat"),
+    ):
         monkeypatch.setattr(commands, "train_run", Mock(side_effect=error))
         code, _, err = run(capsys, "train", "rl2", "bernoulli-bandit", "--out", str(tmp_path / "run"))
         assert code == 6 and "out of memory: " in err and "--learner.tasks" in err and len(err.splitlines()) == 1

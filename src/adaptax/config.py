@@ -112,29 +112,31 @@ def attributes_of(cls: type) -> dict[str, str]:
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at the name that was meant, or the list of names."""
     known = sorted(known)
-    short = [other for other in known if _initials(other) == name.rpartition(".")[2]]  # lr for learning-rate
+    short = [other for other in known if _initials(other) == name.rpartition(".")[2].lstrip("-")]  # lr: learning-rate
     close = short or difflib.get_close_matches(name, known, 1, 0.5)
     return f"did you mean '{close[0]}'?" if close else "it is one of " + ", ".join(known)
 
 
 def _initials(name: str) -> str:
-    return "".join(word[:1] for word in re.split("[-_]", name.rpartition(".")[2]))
+    return "".join(word[:1] for word in re.split("[-_]", name.rpartition(".")[2].lstrip("-")))
 
 
-def check_arguments(**given: tuple[Any, Any]) -> None:
-    """Holds each argument, `name=(value, type)`, against its type, such as `Count`; numpy's numbers will do.
+def checked_arguments(**given: tuple[Any, Any]) -> list[Any]:
+    """The values of arguments, each `name=(value, type)` with a type such as `Count`; numpy's numbers as Python's.
 
     Raises:
         ConfigError: naming all that are wrong.
     """
-    found = []
+    values, found = [], []
     for name, (value, hint) in given.items():
         field = describe_field(name, hint, None, "")
         assert field is not None
-        if field.wrong(value.item() if hasattr(value, "item") else value):
+        values.append(value.item() if getattr(value, "shape", None) == () else value)
+        if field.wrong(values[-1]):
             found.append(f"{name} is {value!r}; it must be {field.legal()}")
     if found:
         raise ConfigError(*found)
+    return values
 
 
 def problems_of(config: Any, where: str) -> list[str]:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +12,7 @@ from rich.table import Table
 from safetensors.numpy import load_file, save_file
 
 from adaptax.checkpoint import from_arrays, plain, to_arrays
-from adaptax.config import check_arguments
+from adaptax.config import checked_arguments
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.host import act_all, adapt_all, begin_lives, phase_keys, stack
 from adaptax.core.learner import Learner, traced
@@ -257,7 +256,8 @@ def adapt(
         CheckpointError: the folder is no run, has no such checkpoint, or what was trained does not fit `env`.
         ConfigError: the learner or environment must be given, or an argument is wrong.
     """
-    check_arguments(episodes=(episodes, Count | None), lives=(lives, Count), seed=(seed, Whole))
+    numbers = checked_arguments(episodes=(episodes, Count | None), lives=(lives, Count), seed=(seed, Whole))
+    episodes, lives, seed = numbers
     run = opened(run, env, learner)
     learners, env, metas = elsewhere(run, env, None, checkpoint)
     index = best_index(run)
@@ -273,17 +273,21 @@ def adapt(
 
 
 def given_task(env: AbstractEnvironment, given: Any) -> Task:
-    """A task given by hand: JSON text, or lists for arrays and dicts for named parameters.
+    """A task given by hand: as the environment draws them, or as JSON has it: lists for arrays, dicts for parameters.
 
     Raises:
         ConfigError: it is none of the environment's; the message shows what would be.
     """
     like = jax.tree.map(np.asarray, env.tasks.test(jax.random.key(0)))
     try:
-        task = _fill(like, json.loads(given) if isinstance(given, str) else given, "task")
+        given = json.loads(given) if isinstance(given, str) else given
+        if jax.tree.structure(given) == jax.tree.structure(like):
+            task = jax.tree.map(lambda x, y: _number(x, y, "each number"), like, given)
+        else:
+            task = _fill(like, given, "task")
         if wrong := env.task_problems(task):
             raise ValueError("; ".join(wrong))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"the task does not fit {name_of(env)}: {error}; an example: {json.dumps(_example(like))}"
         ) from error
@@ -291,27 +295,43 @@ def given_task(env: AbstractEnvironment, given: Any) -> Task:
 
 
 def _fill(like: Any, given: Any, where: str) -> Any:
-    given = given._asdict() if hasattr(given, "_asdict") else given
-    if isinstance(like, dict) or (eqx.is_array(like) is False and hasattr(like, "_fields")):
-        names = list(like) if isinstance(like, dict) else list(like._fields)
-        if not isinstance(given, dict) or set(given) != set(names):
-            raise ValueError(f"{where} must be an object with {', '.join(names)}")
-        values = [
-            _fill(like[n] if isinstance(like, dict) else getattr(like, n), given[n], f"{where}.{n}") for n in names
-        ]
-        return dict(zip(names, values, strict=True)) if isinstance(like, dict) else type(like)(*values)
-    exact = np.asarray(given, float)
-    array = exact.astype(like.dtype)
+    if isinstance(like, dict) or hasattr(like, "_fields"):
+        parts = like if isinstance(like, dict) else like._asdict()
+        if not isinstance(given, dict) or set(given) != set(parts):
+            raise ValueError(f"{where} must be an object with {', '.join(parts)}")
+        values = {name: _fill(part, given[name], f"{where}.{name}") for name, part in parts.items()}
+        return values if isinstance(like, dict) else type(like)(**values)
+    if isinstance(like, tuple | list):
+        if not isinstance(given, tuple | list) or len(given) != len(like):
+            raise ValueError(f"{where} must be a list of {len(like)}")
+        pairs = enumerate(zip(like, given, strict=True))
+        return type(like)(_fill(part, value, f"{where}[{i}]") for i, (part, value) in pairs)
+    if not isinstance(like, np.ndarray):
+        raise ValueError(f"a {type(like).__name__} can only be given from Python, as env.tasks draws it")
+    return _number(like, given, where)
+
+
+def _number(like: np.ndarray, given: Any, where: str) -> np.ndarray:
+    """An array like another one, from numbers."""
+    exact = np.asarray(given)
+    if exact.dtype.kind not in "biuf":
+        raise ValueError(f"{where} must be numbers")
+    with np.errstate(all="ignore"):
+        array = exact.astype(like.dtype)
     if array.shape != like.shape:
         raise ValueError(f"{where} has shape {list(array.shape)}, needed {list(like.shape)}")
-    if not np.isfinite(exact).all() or (like.dtype.kind in "iu" and not np.array_equal(array, exact)):
-        raise ValueError(f"{where} must be {'whole' if like.dtype.kind in 'iu' else 'finite'} numbers")
+    whole = like.dtype.kind in "iu"
+    if not np.isfinite(array).all() or (whole and not np.array_equal(array, exact)):
+        raise ValueError(f"{where} must be {'whole' if whole else 'finite'} numbers")
     return array
 
 
 def _example(like: Any) -> Any:
-    if isinstance(like, dict):
-        return {name: _example(value) for name, value in like.items()}
-    if hasattr(like, "_fields"):
-        return {name: _example(getattr(like, name)) for name in like._fields}
+    if isinstance(like, dict) or hasattr(like, "_fields"):
+        parts = like if isinstance(like, dict) else like._asdict()
+        return {name: _example(value) for name, value in parts.items()}
+    if isinstance(like, tuple | list):
+        return [_example(value) for value in like]
+    if not isinstance(like, np.ndarray):
+        return repr(like)
     return np.round(like.astype(float), 3).tolist() if like.dtype.kind == "f" else like.tolist()

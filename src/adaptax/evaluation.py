@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adaptax.checkpoint import mark_of, plain, write_atomically
-from adaptax.config import check_arguments
+from adaptax.config import checked_arguments
 from adaptax.core.env import AbstractEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.types import Schedule, Task
@@ -106,8 +106,8 @@ class Evaluation(NamedTuple):
     def tables(self) -> list[Table]:
         """The same as rich tables."""
         data = self.as_dict()
-        where = f"{self.split} tasks" if self.tasks != 1 else "one task"
-        beside = Table(title=f"{self.learner} on {self.environment}: {self.tasks} {where}, {self.seeds} seed(s)")
+        title = f"{self.learner} on {self.environment}: {self.tasks} {self.split} task(s), {self.seeds} seed(s)"
+        beside = Table(title=title)
         for heading in ("policy", "total return", "95 % interval"):
             beside.add_column(heading, justify="left" if heading == "policy" else "right")
         own = interval_text(*data["ci95"]["total_return"])
@@ -187,7 +187,8 @@ def evaluate(
     """
     begun = time.monotonic()
     run = opened(run, env)
-    check_arguments(tasks=(tasks, Count), episodes=(episodes, Count | None), seed=(seed, Whole))
+    numbers = checked_arguments(tasks=(tasks, Count), episodes=(episodes, Count | None), seed=(seed, Whole))
+    tasks, episodes, seed = numbers
     learners, env, metas = elsewhere(run, env, learner_fields, checkpoint)
     drawn, keys = draw_tasks(env, split, tasks, seed)
     schedule = learners[0].schedule(episodes)

@@ -75,13 +75,13 @@ def make_learner(name: str, **fields: Any) -> Learner:
 
 
 def name_of(config: Learner | AbstractEnvironment) -> str:
-    """The registered name of an instance; where it is not registered, its own `name` or that of its class."""
+    """The registered name of an instance; where it is not registered, what it is `called` or the name of its class."""
     for table in (LEARNERS, ENVIRONMENTS):
         same = [name for name, entry in table.items() if type(entry()) is type(config)]
         exact = [name for name in same if _variant(table[name]()) == _variant(config)]
         if same:
             return (exact or same)[0]
-    return getattr(config, "name", type(config).__name__)
+    return getattr(config, "called", type(config).__name__)
 
 
 def _variant(config: Any) -> Any:

@@ -169,8 +169,8 @@ def test_the_episode_limit_truncates():
 
 def test_the_limit_of_a_wrapper_and_the_name_inside_it_are_found():
     env = from_gymnasium(lambda: gym.wrappers.TimeLimit(Scales(), 7))
-    assert env.episode_steps == 7 and env.name == "Scales"
-    assert from_gymnasium("CartPole-v1").name == "CartPole-v1"
+    assert env.episode_steps == 7 and env.called == "Scales"
+    assert from_gymnasium("CartPole-v1").called == "CartPole-v1"
 
 
 def test_an_environment_without_a_limit_asks_for_one():

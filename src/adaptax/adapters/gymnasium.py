@@ -168,6 +168,7 @@ class GymnasiumSimulator(Simulator):
     def __init__(self, env: "gymnasium.Env", observation: Space, action: Space, limit: int):
         self.env, self.limit, self.steps = env, limit, 0
         self.observation, self.action = observation, action
+        self.like = np.asarray(observation.none())
         found = (to_space(env.observation_space), _flat(to_space(env.action_space)))
         if found != (observation, action):
             raise FaultyEnvironmentError(
@@ -215,8 +216,7 @@ class GymnasiumSimulator(Simulator):
 
     def _checked(self, observation: Any) -> np.ndarray:
         observation = np.asarray(observation)
-        like = self.observation.none()
-        alike = observation.shape == like.shape and np.can_cast(observation.dtype, like.dtype, "same_kind")
+        alike = observation.shape == self.like.shape and np.can_cast(observation.dtype, self.like.dtype, "same_kind")
         if not alike or not self.observation.legal(observation).all():
             raise FaultyEnvironmentError(
                 f"{self.env} returned an observation that is not in its space: expected {self.observation.content}, "
@@ -235,7 +235,7 @@ class GymnasiumEnvironment(HostEnvironment):
     spaces: tuple[Space, Space]
     limit: int
     number: int
-    name: str
+    called: str
 
     @property
     def observation_space(self) -> Space:

@@ -38,7 +38,7 @@ def exit_code_of(error: Exception) -> tuple[int, str]:
         remedy = "give another path, or make it usable" if error.filename else "--debug shows where"
         return 6, f"{type(error).__name__}: {error}; {remedy}"
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # numpy's, and JAX's on any device
-        first = str(error).splitlines()[0]
+        first = str(error).partition("\n")[0] or type(error).__name__
         return 6, f"out of memory: {first}; try fewer --learner.tasks, --learner.copies, --seeds or evaluation --tasks"
     return 1, str(error)
 
@@ -56,7 +56,7 @@ def run_command(argv: list[str]) -> str | None:
         return show_help(COMMANDS, argv)
     if name not in COMMANDS:
         what = f"no command is called '{name}'" if name else "no command is given"
-        raise ConfigError(f"{what}; {nearest(name, COMMANDS)}. `adaptax --help` says what each does")
+        raise ConfigError(f"{what}; {nearest(name, COMMANDS)} (`adaptax --help` says what each does)")
     words = tell_apart(argv[1:], COMMANDS[name])
     configs = configs_of(words, COMMANDS[name])
     if not words.options.keys().isdisjoint(HELP):

@@ -169,8 +169,8 @@ def check_given(given: list[str], command: type) -> tuple[dict[str, Any], list[s
         return {"runs": tuple(given)}, found
     for name, word in zip(names, given, strict=False):
         if name in tables and word not in tables[name][1]:
-            swapped = [what for what, table in tables.values() if word in table]
-            hint = f"it is an {swapped[0]}: LEARNER comes before ENV" if swapped else nearest(word, tables[name][1])
+            swapped = "env_name" in names and any(word in table for _, table in tables.values())
+            hint = "LEARNER comes before ENV" if swapped else nearest(word, tables[name][1])
             found.append(f"no {tables[name][0]} is called '{word}'; {hint}")
     if extra := given[len(names) :]:
         usage = " ".join(["adaptax", command.__name__.lower(), *shown])

@@ -29,6 +29,8 @@ class Discrete(NamedTuple):
 
     def legal(self, value: np.ndarray) -> np.ndarray:
         """Which entries of an array are legal."""
+        if value.dtype.kind not in "biuf":
+            return np.zeros(value.shape, bool)
         return np.asarray((value >= 0) & (value < self.n) & (value == np.floor(value)))
 
     def encode(self, value: Array) -> Float[Array, " n"]:
@@ -62,7 +64,9 @@ class Box(NamedTuple):
 
     def legal(self, value: np.ndarray) -> np.ndarray:
         """Which entries of an array are legal; simulators round, and overshoot the bounds that they declare."""
-        return np.asarray(np.isfinite(value))
+        if value.dtype.kind not in "biuf":
+            return np.zeros(value.shape, bool)
+        return np.asarray(np.abs(value) <= np.finfo(np.float32).max)  # NaN and infinity are not
 
     def encode(self, value: Array) -> Float[Array, " D"]:
         """The entries, flattened."""

@@ -27,10 +27,12 @@ def evaluate_command(folder: Folder, result: Result | None) -> str:
     if result is None:
         return shlex.join(words)
     data, trained = result.data, folder.config["environment"]
-    for name, value in (data.get("asked") or {}).items():
+    asked = data.get("asked") or {}
+    for name, value in asked.items():
         words += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
     before = trained["fields"] if data["environment"] == trained["name"] else data.get("environment_fields", {})
-    changed = {k: v for k, v in (data.get("environment_fields") or {}).items() if before.get(k) != v}
+    found = {} if asked.get("env_file") else data.get("environment_fields") or {}  # a file sets its own fields
+    changed = {k: v for k, v in found.items() if before.get(k) != v}
     for group, fields in (("env", changed), ("learner", data.get("learner_fields") or {})):
         for name, value in fields.items():
             words += [f"--{group}.{name.replace('_', '-')}", str(value)]
@@ -55,7 +57,7 @@ def train_snippet(folder: Folder) -> str:
 def _call(function: str, entry: dict[str, Any], table: dict[str, Any]) -> str:
     name, fields = entry["name"], entry.get("fields") or {}
     if name not in table:
-        return f"{name}({_keywords(fields)})  # not registered: your own class"
+        return f"...  # your own, not registered: {name}({_keywords(fields)})"
     defaults = {key: field.default for key, field in fields_of(table[name]()).items()}
     changed = {key: value for key, value in fields.items() if key not in defaults or defaults[key] != value}
     return f"{function}({', '.join([repr(name), _keywords(changed)] if changed else [repr(name)])})"

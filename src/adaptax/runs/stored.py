@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 
 from adaptax import checkpoint as checkpoints
-from adaptax.config import fields_of, replaced
+from adaptax.config import fields_of, problems_of, replaced
 from adaptax.core.env import AbstractEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.types import PyTree
@@ -135,8 +135,11 @@ def elsewhere(
 
     Raises:
         CheckpointError: what was trained does not fit there.
+        ConfigError: the fields of the environment, or those to change of the learner, are wrong.
     """
     env, changes = env or run.env, learner_fields or {}
+    if wrong := problems_of(env, name_of(env)):
+        raise ConfigError(*wrong)
     meta = run.meta(which)
     bound = [run.learner_of(index).bind(env.spec(run.settings.meta_steps)) for index in range(run.settings.width)]
     learners = [traced(replaced(learner, changes, "learner")) for learner in bound]
