@@ -3,17 +3,22 @@
 import json
 from pathlib import Path
 
+import equinox as eqx
+import gymnasium as gym
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import adaptax as ax
+from adaptax.config import checked_arguments
 from adaptax.core.evaluate import examine
 from adaptax.core.learner import traced
 from adaptax.deploy import given_task
+from adaptax.envs.bandits import BernoulliBandit
 from adaptax.envs.point import PointNavigation
 from adaptax.errors import CheckpointError, ConfigError
+from adaptax.fields import Count, Whole
 
 BANDIT = ax.make("bernoulli-bandit", arms=3, pulls=6)
 GRID = ax.make("grid-navigation", size=3, horizon=5, tries=2)
@@ -109,7 +114,7 @@ def test_an_observation_of_another_shape_is_refused() -> None:
 
 def test_nonsense_is_refused_and_the_life_goes_on() -> None:
     life = ax.load(ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), GRID, meta_steps=1)).begin(seed=0)
-    for nonsense in (np.asarray(9), np.asarray(-1), np.asarray(np.nan)):
+    for nonsense in (9, -1, np.nan, "x", None, 1j):
         with pytest.raises(ValueError, match="must be a whole number from 0 to 8"):
             life.act(nonsense)
     life.act(np.asarray(0))
@@ -154,6 +159,12 @@ def test_numbers_that_are_none_are_named_at_once() -> None:
         ax.adapt(run, episodes=0, lives=-1)
     with pytest.raises(ConfigError, match=r"tasks is 0; .* whole number >= 1"):
         ax.evaluate(run, tasks=0)
+    with pytest.raises(ConfigError, match="slots must be 0, or at least arms = 3"):
+        ax.evaluate(run, env=BernoulliBandit(arms=3, slots=1))
+    values = checked_arguments(tasks=(np.int64(3), Count), episodes=(None, Count | None), seed=(jnp.asarray(2), Whole))
+    assert values == [3, None, 2] and [type(value) for value in values] == [int, type(None), int]
+    with pytest.raises(ConfigError, match=r"tasks is array\(\[5, 6\]\)"):
+        checked_arguments(tasks=(np.array([5, 6]), Count))
 
 
 @pytest.mark.parametrize(
@@ -165,6 +176,8 @@ def test_numbers_that_are_none_are_named_at_once() -> None:
         (GRID, "[3, 0]", "between 0 and 2"),
         (GRID, [1.5, 0], "whole numbers"),
         (POINT, "[0.1, Infinity]", "finite numbers"),
+        (POINT, [1e300, 0.0], "finite numbers"),
+        (POINT, "[" * 100_000, "recursion"),
         (
             "cartpole",
             {"length": 0.5, "cart_mass": 0, "pole_mass": -1, "gravity": 9.8, "force": 0},
@@ -178,6 +191,34 @@ def test_a_task_given_by_hand_must_be_one_of_the_family(env, given, problem: str
     env = ax.make(env) if isinstance(env, str) else env
     with pytest.raises(ConfigError, match=f"{problem}.*; an example: ."):
         given_task(env, given)
+
+
+class Goal(eqx.Module):
+    """A task of somebody's own making."""
+
+    x: jax.Array
+    places: tuple[jax.Array, list[jax.Array]]
+
+
+class Anything(PointNavigation):
+    """A family whose tasks are no plain arrays."""
+
+    @property
+    def tasks(self) -> ax.TaskSplit:
+        goal = lambda key: Goal(jax.random.uniform(key), (jnp.arange(2.0), [jnp.ones(())]))
+        return ax.TaskSplit.iid(goal, None)
+
+
+def test_tasks_of_any_tree_can_be_given() -> None:
+    env = Anything()
+    drawn = env.tasks.test(jax.random.key(1))
+    assert given_task(env, drawn).x == drawn.x
+    with pytest.raises(ConfigError, match="a Goal can only be given from Python"):
+        given_task(env, "[1, 2]")
+    pair = ax.from_gymnasium(lambda task: gym.make("CartPole-v1"), lambda rng: (np.ones(2), 3.0))
+    assert given_task(pair, "[[1, 2], 4]")[1] == 4.0
+    with pytest.raises(ConfigError, match="must be a list of 2"):
+        given_task(pair, [1.0])
 
 
 @pytest.mark.parametrize("name", ["bernoulli-bandit", "grid-navigation", "point-navigation", "cartpole", "pendulum"])

@@ -102,6 +102,13 @@ def test_one_run_shows_curve_table_configuration_and_commands(make_run):
     assert page.elements.count("svg") == 5  # lived, beside, probe, validation, returns; steps repeat the episodes
 
 
+def test_a_command_on_an_environment_of_ones_own_sets_no_fields(make_run):
+    own = RESULT | {"environment": "Mine", "environment_fields": {"limit": 20}}
+    own |= {"asked": RESULT["asked"] | {"env_file": "mine.py:Mine"}}
+    text = words(read(write_report([make_run(results=(own,))])))
+    assert "--env-file mine.py:Mine" in text and "--env.limit" not in text
+
+
 def test_page_is_self_contained(make_run):
     path = write_report([make_run()])
     page = read(path)
