@@ -261,7 +261,7 @@ def test_a_state_that_is_not_finite_is_noticed_while_metrics_still_are() -> None
 def test_what_was_never_validated_is_not_the_best(tmp_path: Path) -> None:
     run = ax.train(TINY, ENV, meta_steps=3, validate_every=3, out=tmp_path / "run", callbacks=[lambda now: True])
     for stopped in (run, open_run(tmp_path / "run")):
-        with pytest.raises(CheckpointError, match=r"not validated yet .* use checkpoint='last'"):
+        with pytest.raises(CheckpointError, match=r"not validated yet .* take the one called last"):
             stopped.meta()
         assert stopped.meta("last") is stopped.saved.states.meta
 
