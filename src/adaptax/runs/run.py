@@ -52,7 +52,7 @@ class Run:
         if which == "best":
             if np.isneginf(self.saved.best_score).any():
                 raise CheckpointError(
-                    f"not validated yet at meta-step {self.step}: there is no best checkpoint yet; take the one called last"
+                    f"not validated yet at meta-step {self.step}: no best checkpoint yet; take the one called last"
                 )
             return self.saved.best
         if which == "last":
