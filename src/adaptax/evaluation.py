@@ -106,8 +106,9 @@ class Evaluation(NamedTuple):
     def tables(self) -> list[Table]:
         """The same as rich tables."""
         data = self.as_dict()
-        title = f"{self.learner} on {self.environment}: {self.tasks} {self.split} task(s), {self.seeds} seed(s)"
-        beside = Table(title=title)
+        number = lambda count, what: f"{count} {what}{'' if count == 1 else 's'}"
+        drawn = f"{number(self.tasks, self.split + ' task')}, {number(self.seeds, 'seed')}"
+        beside = Table(title=f"{self.learner} on {self.environment}\n{drawn}")
         for heading in ("policy", "total return", "95 % interval"):
             beside.add_column(heading, justify="left" if heading == "policy" else "right")
         own = interval_text(*data["ci95"]["total_return"])
