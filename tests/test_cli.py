@@ -163,7 +163,10 @@ def test_a_path_that_cannot_be_used_exits_with_6_before_training(
         main(["train", "rl2", "bernoulli-bandit", *words, "--debug"])
 
 
-def test_a_folder_that_is_no_run_exits_with_5(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_exits_with_5(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # away from runs/
     for there in ([], ["one"], ["one", "two"]):
         for name in there:
             (tmp_path / name).mkdir(exist_ok=True)
