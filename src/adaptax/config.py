@@ -62,6 +62,10 @@ class Field(NamedTuple):
             return True
         return self.range is not None and value not in self.range
 
+    def problems(self, where: str, value: Any) -> list[str]:
+        """What is wrong with `value`, in words."""
+        return [f"{where} is {value!r}; it must be {self.legal()}"] if self.wrong(value) else []
+
 
 def describe_field(name: str, hint: Any, default: Any, help_text: str) -> Field | None:
     """The field as users see it; None where it is not for the command line (a network, a function)."""
@@ -132,8 +136,7 @@ def checked_arguments(**given: tuple[Any, Any]) -> list[Any]:
         field = describe_field(name, hint, None, "")
         assert field is not None
         values.append(value.item() if getattr(value, "shape", None) == () else value)
-        if field.wrong(values[-1]):
-            found.append(f"{name} is {value!r}; it must be {field.legal()}")
+        found += field.problems(name, values[-1])
     if found:
         raise ConfigError(*found)
     return values
@@ -141,11 +144,8 @@ def checked_arguments(**given: tuple[Any, Any]) -> list[Any]:
 
 def problems_of(config: Any, where: str) -> list[str]:
     """All that is wrong with an instance: values out of range, then what its own `problems` says."""
-    found = [
-        f"{where}.{field.name} is {field.default!r}; it must be {field.legal()}"
-        for field in fields_of(config).values()
-        if field.wrong(field.default)
-    ]
+    fields = fields_of(config).values()
+    found = [problem for field in fields for problem in field.problems(f"{where}.{field.name}", field.default)]
     return found or [f"{where}: {problem}" for problem in config.problems()]
 
 
@@ -159,8 +159,8 @@ def replaced(config: Any, changes: dict[str, Any], where: str) -> Any:
     for name, value in changes.items():
         if name not in known:
             found.append(f"{where} has no field '{name}'; {nearest(name, known)}")
-        elif known[name].wrong(value):
-            found.append(f"{where}.{name} is {value!r}; it must be {known[name].legal()}")
+        else:
+            found += known[name].problems(f"{where}.{name}", value)
     if found:
         raise ConfigError(*found)
     numbers = {n: float(v) if known[n].kind is float and v is not None else v for n, v in changes.items()}

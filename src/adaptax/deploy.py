@@ -144,7 +144,7 @@ class LifeInHand:
         if seen.size != like.size:
             expected = like.shape[1:] if self.agent.schedule.copies > 1 else like.shape[2:]
             raise ValueError(f"the observation has shape {seen.shape}; this agent was trained on {expected}")
-        if not space.legal(seen).all():
+        if seen.dtype.kind not in "biuf" or not space.legal(seen).all():
             raise ValueError(f"the observation is {seen}; it must be {space.content}")
         return seen.reshape(like.shape).astype(like.dtype)
 

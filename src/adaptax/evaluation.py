@@ -196,7 +196,8 @@ def evaluate(
     samples = _samples(learners, env, metas, drawn, keys, schedule, split)
     values, optimum = _references(env, drawn, schedule, split, seed)
     random = cache(lambda: _of_random(learners[0], env, drawn, keys, schedule, split))  # lived only where needed
-    values["random"] = values["random"] if "random" in values else _score(random(), "total_return")
+    if "random" not in values:
+        values["random"] = _score(random(), "total_return")
     scale: Scale = (None, None, None)
     if oracle is not None:
         told = _samples(*elsewhere(opened(oracle, env), env, None, "best"), drawn, keys, schedule, split)

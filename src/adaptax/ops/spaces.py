@@ -28,9 +28,7 @@ class Discrete(NamedTuple):
         return f"a whole number from 0 to {self.n - 1}"
 
     def legal(self, value: np.ndarray) -> np.ndarray:
-        """Which entries of an array are legal."""
-        if value.dtype.kind not in "biuf":
-            return np.zeros(value.shape, bool)
+        """Which entries of an array of numbers are legal."""
         return np.asarray((value >= 0) & (value < self.n) & (value == np.floor(value)))
 
     def encode(self, value: Array) -> Float[Array, " n"]:
@@ -64,8 +62,6 @@ class Box(NamedTuple):
 
     def legal(self, value: np.ndarray) -> np.ndarray:
         """Which entries of an array are legal; simulators round, and overshoot the bounds that they declare."""
-        if value.dtype.kind not in "biuf":
-            return np.zeros(value.shape, bool)
         return np.asarray(np.abs(value) <= np.finfo(np.float32).max)  # NaN and infinity are not
 
     def encode(self, value: Array) -> Float[Array, " D"]:

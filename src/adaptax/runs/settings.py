@@ -94,8 +94,7 @@ def checked_settings(learner: Learner, env: AbstractEnvironment, devices: Any, *
     given = {name: _native(value) for name, value in asked.items() if value is not None}
     wrong = problems_of(learner, "learner") + problems_of(env, "env")
     for name, field in fields_of(Settings(1)).items():
-        if name in given and field.wrong(given[name]):
-            wrong.append(f"{name} is {given[name]!r}; it must be {field.legal()}")
+        wrong += field.problems(name, given[name]) if name in given else []
     wrong += sweep_problems(learner, given.get("sweep", {})) + device_problems(devices, learner, env)
     if wrong:
         raise ConfigError(*wrong)
