@@ -34,13 +34,19 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
 
 
 ALONE = ("bernoulli-bandit", "grid-navigation")  # here only rl2 is published
-STEPS = {"point-navigation": [1.0, 2.0, 3.0], "cartpole": [1.0, 3.0, 10.0], "pendulum": [1.0, 2.0, 5.0]}
-LENGTH = {"point-navigation": 0.5, "cartpole": 1.0, "pendulum": 0.5}  # of a trial, in trainings
-RATES = {"point-navigation": [3e-3, 1e-2], "cartpole": [3e-3, 1e-2], "pendulum": [5e-3, 1e-2]}
+STEPS = {"point-navigation": [0.5, 1.0, 1.5], "cartpole": [1.0, 3.0, 10.0], "pendulum": [1.0, 2.0, 5.0]}
+LENGTH = {"pendulum": 0.5}  # of a trial, in trainings
+SECOND = {  # what is tuned beside the inner step size
+    "point-navigation": {"log_std": [0.0, 0.5]},
+    "cartpole": {"learning_rate": [3e-3, 1e-2]},
+    "pendulum": {"learning_rate": [5e-3, 1e-2]},
+}
 
 
 def trials(learner: str, env: str) -> list[dict[str, Any]]:
     """Six settings of one learner, on top of its preset."""
+    if learner == "rl2" and env == "bernoulli-bandit":
+        return grid(minibatches=[1, 4, 8], learning_rate=[5e-3, 1e-2])
     if learner == "rl2":
         return grid(entropy=[0.01, 0.03, 0.06], learning_rate=[3e-3, 5e-3])
     if learner == "reptile":
@@ -51,7 +57,7 @@ def trials(learner: str, env: str) -> list[dict[str, Any]]:
         return grid(inner_lr=[0.1, 0.5, 2.0], learning_rate=[1e-3, 3e-3])
     if learner == "oracle":
         return grid(learning_rate=[3e-4, 1e-3, 3e-3], minibatches=[8, 16])
-    return grid(inner_lr=STEPS[env], learning_rate=RATES[env])  # maml and its kin
+    return grid(inner_lr=STEPS[env], **SECOND[env])  # maml and its kin
 
 
 def trial(learner: str, env_name: str, fields: dict[str, Any]) -> dict[str, Any]:
