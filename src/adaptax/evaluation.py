@@ -191,6 +191,7 @@ def evaluate(
     numbers = checked_arguments(tasks=(tasks, Count), episodes=(episodes, Count | None), seed=(seed, Whole))
     tasks, episodes, seed = numbers
     learners, env, metas = elsewhere(run, env, learner_fields, checkpoint)
+    all_knowing = None if oracle is None else elsewhere(opened(oracle, env), env, None, "best")
     drawn, keys = draw_tasks(env, split, tasks, seed)
     schedule = learners[0].schedule(episodes)
     samples = _samples(learners, env, metas, drawn, keys, schedule, split)
@@ -199,8 +200,8 @@ def evaluate(
     if "random" not in values:
         values["random"] = _score(random(), "total_return")
     scale: Scale = (None, None, None)
-    if oracle is not None:
-        told = _samples(*elsewhere(opened(oracle, env), env, None, "best"), drawn, keys, schedule, split)
+    if all_knowing is not None:
+        told = _samples(*all_knowing, drawn, keys, schedule, split)
         values["oracle run"] = _score(told, "total_return")
         scale = between(samples, random(), told, learners[0].objective)
     if optimum is not None:
