@@ -18,8 +18,8 @@ POLICY: Fields = {"inner_decay": 1.0, "tasks": 40}  # one for all tasks, then fi
 ORACLE: Fields = POLICY | {"inner_lr": 0.0}  # told the task; it does not adapt
 ALONE: Fields = {"meta_steps": 1, "inner_steps": 3}  # nothing is learned across tasks
 
-# Short, and with much noise: trained on, the policy learns to hold still against its noise, strays less from the origin
-# in the first phase, and so the first step knows the way to the goal but not how far it is.
+# Short: trained on, the policy learns to hold still against its own noise, strays less from the origin in the first
+# phase, and so the first step knows the way to the goal but not how far it is.
 POINT_MAML: Fields = MAML | {"meta_steps": 60, "tasks": 40, "learning_rate": 3e-3}
 CARTPOLE: Fields = {"copies": 10}
 PENDULUM: Fields = {"copies": 10, "discount": 0.9, "gae_lambda": 0.9}
@@ -29,9 +29,9 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("rl2", "bernoulli-bandit"): {"default": RL2_BANDIT, "demo": RL2_BANDIT | {"meta_steps": 1200}},
     ("rl2", "grid-navigation"): {"default": RL2_GRID | {"entropy": 0.06, "learning_rate": 5e-3}},
     ("rl2", "cartpole"): {"default": RL2_CARTPOLE},
-    ("maml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "learning_rate": 3e-3}},
+    ("maml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "log_std": 0.0}},
     ("fomaml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "learning_rate": 1e-2}},
-    ("meta-sgd", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "learning_rate": 3e-3}},
+    ("meta-sgd", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "log_std": 0.0}},
     ("reptile", "point-navigation"): {"default": REPTILE | {"meta_steps": 200, "inner_lr": 1.0, "learning_rate": 0.2}},
     ("scratch", "point-navigation"): {"default": ALONE | {"inner_lr": 2.0, "inner_decay": 1.0}},
     ("multi-task", "point-navigation"): {
