@@ -25,7 +25,7 @@ class Learner(eqx.Module):
 
     # Who sees the task's descriptor: nobody, `update` alone, or `begin` as well.
     privileged: ClassVar[Privilege] = "never"
-    # What training is for, and so what picks the best checkpoint: the whole life, or the skill after its last phase.
+    # What training is for, and so what picks the best checkpoint: the whole life, or the skill after its phases.
     objective: ClassVar[Literal["total_return", "phase_return"]] = "total_return"
     # Whether every phase begins with new episodes.
     reset_each_phase: ClassVar[bool] = False

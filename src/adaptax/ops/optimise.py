@@ -81,7 +81,8 @@ def minibatch_epochs(
     size = jax.tree.leaves(batch)[0].shape[0]
 
     def learn(state: tuple[PyTree, optax.OptState], rows: Array) -> tuple[tuple[PyTree, optax.OptState], dict]:
-        part = jax.tree.map(lambda x: x[rows], batch)
+        whole = minibatches == 1  # whose order does not matter to a mean: nothing is moved
+        part = batch if whole else jax.tree.map(lambda x: x[rows], batch)
         (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(state[0], part)
         change, opt_state = optimiser.update(gradient, state[1], state[0])
         return (optax.apply_updates(state[0], change), opt_state), metrics

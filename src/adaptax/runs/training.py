@@ -17,7 +17,7 @@ from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import TrainState, chunks
 from adaptax.errors import ConfigError, NumericalError
-from adaptax.measure import draw_tasks, measure
+from adaptax.measure import Samples, draw_tasks, measure
 from adaptax.progress import Progress, Silent
 from adaptax.runs.folder import RunLog, create_folder
 from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
@@ -232,6 +232,11 @@ def listening() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def _score(samples: Samples, objective: str) -> np.ndarray:
+    """What training is for: the return of the life, or the skill after adaptation, whichever phase it comes from."""
+    return samples.total_return if objective == "total_return" else samples.phase_return[:, 1:]
+
+
 def validate(run: Run, log: RunLog) -> np.ndarray:
     """Scores `[S]` on validation tasks; keeps the outer states that are the best so far."""
     saved, scores = run.saved, []
@@ -244,8 +249,8 @@ def validate(run: Run, log: RunLog) -> np.ndarray:
     for index in range(run.settings.width):
         meta = jax.tree.map(lambda x: x[index], saved.states.meta)  # noqa: B023
         samples, _ = measure(traced(run.learner_of(index)), run.env, meta, tasks, keys, schedule, "validation")
-        scores.append(samples.total_return if run.learner.objective == "total_return" else samples.phase_return[:, -1])
-    score = jnp.asarray(np.mean(scores, 1), saved.best_score.dtype)
+        scores.append(np.mean(_score(samples, run.learner.objective)))
+    score = jnp.asarray(scores, saved.best_score.dtype)
     better = score > saved.best_score
     pick = lambda new, old: jax.vmap(jnp.where)(better, new, old)
     run.saved = saved._replace(
