@@ -180,9 +180,9 @@ def page(kind: str, name: str, entry: Any, results: Path) -> str:
     parts = [f"# {name}", f"**{text['summary']}**", text["body"], usage(kind, name)]
     if isinstance(config, Learner):
         sees = {"never": "nothing", "training": "in training only", "always": "always"}[config.privileged]
-        parts.append(
-            f"Best checkpoint by `{config.objective}` on validation tasks; sees the task's descriptor: {sees}."
-        )
+        whole = config.objective == "total_return"
+        best = "`total_return`" if whole else "the mean `phase_return` after adaptation"
+        parts.append(f"Best checkpoint by {best} on validation tasks; sees the task's descriptor: {sees}.")
     parts += ["## Fields", fields_table(config), "## Presets", presets_table(kind, name)]
     if measured := results_of(kind, name, results):
         parts += ["## Results", results_section(kind, name, measured)]

@@ -14,6 +14,7 @@ import adaptax as ax
 from adaptax.checkpoint import to_arrays
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.errors import CheckpointError, ConfigError, NumericalError, RunBusyError
+from adaptax.measure import Samples
 from adaptax.nn.recurrent import gru
 from adaptax.runs import Interrupted, elsewhere, open_run, opened, read_lines
 from adaptax.runs.settings import Settings, checked_settings, type_problems
@@ -133,6 +134,19 @@ def test_best_is_the_best_on_validation_and_both_are_kept(tmp_path: Path) -> Non
         jax.tree.map(np.testing.assert_array_equal, run.meta(which), again.meta(which))
     with pytest.raises(CheckpointError, match="it is best, last or one of"):
         run.meta(31)
+
+
+@pytest.mark.parametrize(("learner", "best"), [(ax.Scratch(copies=1, steps=3), 2), (TINY, 1)])
+def test_what_training_is_for_picks_the_best(monkeypatch: pytest.MonkeyPatch, learner: ax.Learner, best: int) -> None:
+    phases = iter([[9.0, -5.0, -1.0], [0.0, -2.0, -2.0]])  # the first ends better, the second is better once adapted
+    totals = iter([1.0, 0.0])
+
+    def measured(*_: object) -> tuple[Samples, None]:
+        return Samples(np.full(4, next(totals)), np.zeros((4, 1)), np.tile(next(phases), (4, 1)), np.zeros((4, 1))), None
+
+    monkeypatch.setattr("adaptax.runs.training.measure", measured)
+    run = ax.train(learner, ENV, meta_steps=2, validate_every=1)
+    assert int(run.saved.best_step[0]) == best
 
 
 def test_wrong_configurations_are_refused_before_training(tmp_path: Path) -> None:
