@@ -142,7 +142,9 @@ def test_what_training_is_for_picks_the_best(monkeypatch: pytest.MonkeyPatch, le
     totals = iter([1.0, 0.0])
 
     def measured(*_: object) -> tuple[Samples, None]:
-        return Samples(np.full(4, next(totals)), np.zeros((4, 1)), np.tile(next(phases), (4, 1)), np.zeros((4, 1))), None
+        return Samples(
+            np.full(4, next(totals)), np.zeros((4, 1)), np.tile(next(phases), (4, 1)), np.zeros((4, 1))
+        ), None
 
     monkeypatch.setattr("adaptax.runs.training.measure", measured)
     run = ax.train(learner, ENV, meta_steps=2, validate_every=1)
