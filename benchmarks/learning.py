@@ -89,7 +89,7 @@ def about(run: Run, seconds: float, result: ax.Evaluation) -> dict[str, Any]:
 def together(results: list[ax.Evaluation]) -> ax.Evaluation:
     """Evaluations of several seeds on the same tasks as one, with intervals over tasks and seeds."""
     samples = stack_seeds([Samples(*(values[0] for values in result.samples)) for result in results])
-    return results[0]._replace(samples=samples, seeds=len(results))
+    return results[0]._replace(samples=samples, seeds=len(results), seconds=sum(result.seconds for result in results))
 
 
 def publish(name: str, pair: Pair, seeds: int) -> ax.Evaluation:

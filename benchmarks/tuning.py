@@ -19,8 +19,10 @@ import jax
 
 import adaptax as ax
 from adaptax.config import replaced
+from adaptax.errors import NumericalError
 from adaptax.presets.tuned import TUNED
 from adaptax.registry import LEARNERS
+from adaptax.runs import Run
 from speed.timing import machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -35,6 +37,7 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
 
 ALONE = ("bernoulli-bandit", "grid-navigation")  # here only rl2 is published
 STEPS = {"point-navigation": [0.5, 1.0, 1.5], "cartpole": [1.0, 3.0, 10.0], "pendulum": [1.0, 2.0, 5.0]}
+FINE_TUNING = {"point-navigation": [0.1, 0.5, 2.0], "cartpole": [1.0, 3.0, 10.0], "pendulum": [0.003, 0.01, 0.03]}
 LENGTH = {"pendulum": 0.5}  # of a trial, in trainings
 SECOND = {  # what is tuned beside the inner step size
     "point-navigation": {"log_std": [0.0, 0.5]},
@@ -54,7 +57,7 @@ def trials(learner: str, env: str) -> list[dict[str, Any]]:
     if learner == "scratch":
         return grid(inner_lr=[0.5, 2.0, 8.0], inner_decay=[0.0, 1.0])
     if learner == "multi-task":
-        return grid(inner_lr=[0.1, 0.5, 2.0], learning_rate=[1e-3, 3e-3])
+        return grid(inner_lr=FINE_TUNING[env], learning_rate=[1e-3, 3e-3])
     if learner == "oracle":
         return grid(learning_rate=[3e-4, 1e-3, 3e-3], minibatches=[8, 16])
     return grid(inner_lr=STEPS[env], **SECOND[env])  # maml and its kin
@@ -66,15 +69,21 @@ def trial(learner: str, env_name: str, fields: dict[str, Any]) -> dict[str, Any]
     base, meta_steps = ax.preset(learner, env_name)
     meta_steps = max(1, int(meta_steps * LENGTH.get(env_name, 1.0)))
     begun = time.monotonic()
-    run = ax.train(replaced(base, fields, "learner"), env, meta_steps=meta_steps, seed=SEED)
-    seconds = round(time.monotonic() - begun, 1)
-    about = {"fields": fields, "train_seconds": seconds}
+    try:
+        run = ax.train(replaced(base, fields, "learner"), env, meta_steps=meta_steps, seed=SEED)
+        return {"fields": fields, "train_seconds": round(time.monotonic() - begun, 1)} | judged(run, env_name)
+    except NumericalError as error:
+        return {"fields": fields, "score": None, "fault": str(error)}
+
+
+def judged(run: Run, env_name: str) -> dict[str, Any]:
+    """What validation tasks say of a training."""
     if env_name in ALONE:
         result = ax.evaluate(run, split="validation", tasks=20_000, seed=SEED).as_dict()
-        return about | {"score": result["total_return"], "episode_return": result["episode_return"]}
+        return {"score": result["total_return"], "episode_return": result["episode_return"]}
     phases = ax.evaluate(run, split="validation", tasks=400, episodes=6, seed=SEED).as_dict()["phase_return"]
     adapted = phases[1:]
-    return about | {"score": sum(adapted) / len(adapted), "phase_return": phases}
+    return {"score": sum(adapted) / len(adapted), "phase_return": phases}
 
 
 def main() -> None:
@@ -91,10 +100,9 @@ def main() -> None:
         tried = []
         for fields in trials(learner, options.env):
             tried.append(trial(learner, options.env, fields))
-            curve = tried[-1].get("phase_return") or tried[-1]["episode_return"]
-            print(learner, fields, f"{tried[-1]['score']:.3f}:", *(f"{x:.2f}" for x in curve), flush=True)
+            print(learner, tried[-1], flush=True)
         assert len(tried) == TRIALS
-        best = max(tried, key=lambda t: t["score"])["fields"]
+        best = max((t for t in tried if t["score"] is not None), key=lambda t: t["score"])["fields"]
         kept = json.loads(path.read_text()) if path.exists() else {}
         kept |= {"command": f"python benchmarks/tuning.py {options.env}", "seed": SEED, "machine": machine()}
         kept[learner] = {"best": best, "trials": tried}

@@ -34,11 +34,11 @@ def test_a_phase_that_resets_cuts_the_episode_under_way() -> None:
     np.testing.assert_array_equal(on.episode_return, [[15.0]])
 
 
-def test_copies_are_averaged_over_those_that_finished() -> None:
+def test_a_life_has_finished_an_episode_when_all_its_copies_have() -> None:
     score = jnp.asarray([[1.0, 10.0], [1.0, 10.0]]).reshape(1, 1, 2, 2)  # [N, K, T, E]
     over = jnp.asarray([[1, 0], [1, 1]], bool).reshape(1, 1, 2, 2)
     samples = summarise(Lived(score, over, jnp.zeros((1, 2)), ()), reset_each_phase=False)
-    np.testing.assert_array_equal(samples.episode_return, [[(1 + 20) / 2, 1.0]])
+    np.testing.assert_array_equal(samples.episode_return, [[(1 + 20) / 2, np.nan]])
     np.testing.assert_array_equal(samples.total_return, [(2 + 20) / 2])
 
 

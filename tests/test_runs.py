@@ -151,6 +151,40 @@ def test_what_training_is_for_picks_the_best(monkeypatch: pytest.MonkeyPatch, le
     assert int(run.saved.best_step[0]) == best
 
 
+def test_what_a_callback_keeps_stays() -> None:
+    kept = []
+    run = ax.train(TINY, ENV, meta_steps=4, log_every=1, callbacks=[lambda now: kept.append(now.run.meta("last"))])
+    assert len(kept) == 4
+    jax.tree.map(np.testing.assert_array_equal, kept[-1], run.meta("last"))
+    assert not np.array_equal(kept[0].params["value"]["weight"], kept[-1].params["value"]["weight"])
+
+
+def test_a_callback_that_raises_leaves_the_reason(tmp_path: Path) -> None:
+    def fail(now: ax.Now) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        ax.train(TINY, ENV, meta_steps=2, out=tmp_path / "run", callbacks=[fail])
+    info = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (info["status"], info["reason"]) == ("failed", "KeyError: 'mine'")
+    assert read_lines(tmp_path / "run" / "events.jsonl")[-1]["event"] == "failed"
+
+
+def test_a_signal_in_the_last_chunk_stops_nothing(tmp_path: Path) -> None:
+    hear = lambda now: os.kill(os.getpid(), signal.SIGTERM) if now.step == 2 else None
+    run = ax.train(TINY, ENV, meta_steps=2, out=tmp_path / "run", callbacks=[hear])
+    assert run.step == 2 and json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
+
+
+def test_a_run_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+    def again(now: ax.Now) -> None:
+        ax.resume(tmp_path / "run")
+
+    with pytest.raises(RunBusyError, match=rf"in use by process {os.getpid()} on .*, since"):
+        ax.train(TINY, ENV, meta_steps=2, log_every=1, checkpoint_every=1, out=tmp_path / "run", callbacks=[again])
+    assert ax.resume(tmp_path / "run").step == 2  # the lock went with the training
+
+
 def test_wrong_configurations_are_refused_before_training(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="clip is -1"):
         ax.train(ax.RL2(clip=-1.0), ENV, meta_steps=3)
@@ -248,7 +282,7 @@ def test_numbers_that_are_not_finite_end_the_training_and_spoil_nothing(tmp_path
     for words in ("of seed 7 is not finite at meta-step 3", "checkpoints/2", "smaller learning_rate or max_gradient"):
         assert words in told
     info = json.loads((folder / "run.json").read_text())
-    assert (info["status"], info["reason"]) == ("failed", told)
+    assert (info["status"], info["reason"]) == ("failed", f"NumericalError: {told}")
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     last = json.loads(lines[-1], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert last["step"] == 3 and None in last[told.split(" of seed")[0]]
@@ -265,13 +299,13 @@ def test_numbers_that_are_not_finite_are_named_with_their_seed_and_sweep() -> No
 
 def test_a_state_that_is_not_finite_is_noticed_while_metrics_still_are() -> None:
     run = ax.train(TINY, ENV, meta_steps=3)
-    now = ax.Now(run, 3, {"entropy": np.ones(1)}, np.ones(1), 0.0)
-    assert what_is_not_finite(now) == ""
+    metrics = {"entropy": np.ones(1)}
+    assert what_is_not_finite(run, metrics) == ""
     meta = run.meta("last")
     spoilt = meta._replace(params=meta.params | {"log_std": jax.numpy.full_like(meta.params["value"]["bias"], np.nan)})
     run.saved = run.saved._replace(states=run.saved.states._replace(meta=spoilt))
-    assert what_is_not_finite(now) == "the outer state's .params['log_std'] of seed 0"
-    assert what_is_not_finite(now._replace(metrics={"entropy": np.array([np.inf])})) == "entropy of seed 0"
+    assert what_is_not_finite(run, metrics) == "the outer state's .params['log_std'] of seed 0"
+    assert what_is_not_finite(run, {"entropy": np.array([np.inf])}) == "entropy of seed 0"
 
 
 def test_what_was_never_validated_is_not_the_best(tmp_path: Path) -> None:
@@ -279,7 +313,7 @@ def test_what_was_never_validated_is_not_the_best(tmp_path: Path) -> None:
     for stopped in (run, open_run(tmp_path / "run")):
         with pytest.raises(CheckpointError, match=r"not validated yet .* take the one called last"):
             stopped.meta()
-        assert stopped.meta("last") is stopped.saved.states.meta
+        jax.tree.map(np.testing.assert_array_equal, stopped.meta("last"), stopped.saved.states.meta)
 
 
 def test_only_resume_opens_a_run_without_a_checkpoint(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from adaptax.checkpoint import mark_of, plain, write_atomically
 from adaptax.config import checked_arguments
 from adaptax.core.env import AbstractEnvironment
 from adaptax.core.learner import Learner, traced
-from adaptax.core.types import Schedule, Task
+from adaptax.core.types import PyTree, Schedule, Task
+from adaptax.errors import ConfigError
 from adaptax.fields import Count, Whole
 from adaptax.learners.random import Random
 from adaptax.measure import Samples, draw_tasks, measure, stack_seeds, ticks
@@ -25,8 +26,16 @@ from adaptax.references import references
 from adaptax.registry import name_of
 from adaptax.runs import Run, elsewhere, opened, values_of
 
-Scale = tuple[float | None, str | None, str | None]
 FIXED = ("oracle", "still", "random")  # references that learn nothing within a life
+
+
+class Scale(NamedTuple):
+    """What a normalised score is read on."""
+
+    zero: float  # of random actions
+    one: float
+    by: str  # whose the one is: "optimal", or "oracle", a trained run
+    of: str  # what is compared: "total_return", or the last "phase_return"
 
 
 class Evaluation(NamedTuple):
@@ -35,8 +44,9 @@ class Evaluation(NamedTuple):
     learner: str
     environment: str
     environment_fields: dict[str, Any]
-    learner_fields: dict[str, Any]  # those that the test changed
+    learner_fields: dict[str, Any]  # those of the point of a sweep, and those that the test changed
     split: str
+    task_kind: str  # of the family's splits: "iid", fresh draws, or "disjoint", none of them trained on
     checkpoint: str
     tasks: int
     seeds: int
@@ -45,11 +55,19 @@ class Evaluation(NamedTuple):
     steps: list[int]
     samples: Samples
     references: dict[str, float]
-    normalised: float | None  # 0 is random actions, 1 is:
-    normalised_by: str | None  # "optimal", or "oracle", a trained run
-    normalised_of: str | None  # what was compared: "total_return", or the last "phase_return"
-    env_steps: int
+    scale: Scale | None
     seconds: float
+
+    @property
+    def normalised(self) -> float | None:
+        """Where the agent stands: 0 is random actions, 1 is what the scale says."""
+        scale = self.scale
+        return scale and (_score(self.samples, scale.of) - scale.zero) / (scale.one - scale.zero)
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps of all lives; those of probes are not counted."""
+        return self.seeds * self.tasks * self.steps[-1]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, ready for JSON; NaN becomes None."""
@@ -65,6 +83,7 @@ class Evaluation(NamedTuple):
             "environment_fields": self.environment_fields,
             "learner_fields": self.learner_fields,
             "split": self.split,
+            "task_kind": self.task_kind,
             "checkpoint": self.checkpoint,
             "tasks": self.tasks,
             "seeds": self.seeds,
@@ -78,8 +97,8 @@ class Evaluation(NamedTuple):
             | {"iqm": [float(low), float(high)]},
             "references": self.references,
             "normalised": self.normalised,
-            "normalised_by": self.normalised_by,
-            "normalised_of": self.normalised_of,
+            "normalised_by": self.scale and self.scale.by,
+            "normalised_of": self.scale and self.scale.of,
             "env_steps": self.env_steps,
             "seconds": round(self.seconds, 3),
         }
@@ -89,12 +108,18 @@ class Evaluation(NamedTuple):
         """Paired difference to another evaluation on the same tasks and keys: mean, low, high of the 95 % interval.
 
         Raises:
-            ValueError: the two do not have the same tasks and seeds.
+            ValueError: the two do not have the same tasks, seeds, steps or phases.
         """
-        for name in ("environment", "environment_fields", "split", "tasks", "task_seed", "seeds", "episodes"):
+        alike = ("environment", "environment_fields", "split", "tasks", "task_seed", "seeds", "episodes", "env_steps")
+        for name in alike:
             if (one := getattr(self, name)) != (two := getattr(other, name)):
                 raise ValueError(f"cannot pair evaluations with {name} {one!r} and {two!r}: evaluate both alike")
-        return paired_difference(getattr(self.samples, what), getattr(other.samples, what))
+        ours, theirs = getattr(self.samples, what), getattr(other.samples, what)
+        if what == "episode_return":  # those that both finished
+            ours, theirs = (x[..., : min(ours.shape[-1], theirs.shape[-1])] for x in (ours, theirs))
+        if ours.shape != theirs.shape:
+            raise ValueError(f"cannot pair {what} of {ours.shape[-1] - 1} and {theirs.shape[-1] - 1} phases")
+        return paired_difference(ours, theirs)
 
     def table(self) -> str:
         """The agent beside its references, best first, then its curves; text for a terminal."""
@@ -168,6 +193,7 @@ def evaluate(
     oracle: Run | str | Path | None = None,
     env: AbstractEnvironment | None = None,
     learner_fields: dict[str, Any] | None = None,
+    point: int | None = None,
 ) -> Evaluation:
     """Lives on unseen tasks, beside every reference that is known for them.
 
@@ -178,9 +204,10 @@ def evaluate(
         episodes: Episodes in a life; None is as many as in training.
         seed: Of tasks and lives.
         checkpoint: "best" on validation tasks, "last", or a step.
-        oracle: A trained run that normalises the score where no exact optimum is known.
+        oracle: A trained run of a learner that is told the task; it normalises the score where no optimum is known.
         env: Test elsewhere: another environment with spaces of the same sizes.
         learner_fields: Fields of the learner to change for the test.
+        point: Which point of a sweep, counted from 0.
 
     Raises:
         ConfigError: an argument is wrong.
@@ -190,43 +217,71 @@ def evaluate(
     run = opened(run, env)
     numbers = checked_arguments(tasks=(tasks, Count), episodes=(episodes, Count | None), seed=(seed, Whole))
     tasks, episodes, seed = numbers
+    members = _members(run, point)
     learners, env, metas = elsewhere(run, env, learner_fields, checkpoint)
-    all_knowing = None if oracle is None else elsewhere(opened(oracle, env), env, None, "best")
+    learners, metas = [learners[i] for i in members], jax.tree.map(lambda x: x[members.start : members.stop], metas)
+    all_knowing = None if oracle is None else _opened_oracle(oracle, env)
     drawn, keys = draw_tasks(env, split, tasks, seed)
     schedule = learners[0].schedule(episodes)
     samples = _samples(learners, env, metas, drawn, keys, schedule, split)
-    values, optimum = _references(env, drawn, schedule, split, seed)
+    values, optimum = _references(learners[0], env, drawn, schedule, split, seed)
     random = cache(lambda: _of_random(learners[0], env, drawn, keys, schedule, split))  # lived only where needed
     if "random" not in values:
         values["random"] = _score(random(), "total_return")
-    scale: Scale = (None, None, None)
+    scale = None
     if all_knowing is not None:
-        told = _samples(*all_knowing, drawn, keys, schedule, split)
+        knowing, where, theirs = all_knowing
+        told, of = _samples(knowing, where, theirs, drawn, keys, schedule, split), learners[0].objective
         values["oracle run"] = _score(told, "total_return")
-        scale = between(samples, random(), told, learners[0].objective)
+        scale = _scale(_score(random(), of), _score(told, of), "oracle", of)
     if optimum is not None:
-        gained = _score(samples, "total_return") - values["random"]
-        scale = (gained / (optimum - values["random"]), "optimal", "total_return")
+        scale = _scale(values["random"], optimum, "optimal", "total_return")
     return Evaluation(
         learner=name_of(run.learner),
         environment=name_of(env),
         environment_fields=values_of(env),
-        learner_fields=learner_fields or {},
+        learner_fields=run.settings.swept(members.start) | (learner_fields or {}),
         split=split,
+        task_kind=env.tasks.kind,
         checkpoint=str(checkpoint),
         tasks=tasks,
-        seeds=run.settings.width,
+        seeds=len(members),
         task_seed=seed,
         episodes=schedule.phases * schedule.steps // env.episode_steps,
         steps=((ticks(schedule.phases * schedule.steps) + 1) * schedule.copies).tolist(),
         samples=samples,
         references=values,
-        normalised=scale[0],
-        normalised_by=scale[1],
-        normalised_of=scale[2],
-        env_steps=run.settings.width * tasks * schedule.phases * schedule.steps * schedule.copies,
+        scale=scale,
         seconds=time.monotonic() - begun,
     )
+
+
+def _members(run: Run, point: int | None) -> range:
+    """Which of the S trainings are the seeds of that point of a sweep."""
+    seeds, points = run.settings.seeds, run.settings.width // run.settings.seeds
+    if point is None and points > 1:
+        names = "; ".join(f"{i}: {run.settings.swept(i * seeds)}" for i in range(points))
+        raise ConfigError(f"this run is a sweep: say which point to evaluate, of {names}")
+    if point is not None and not 0 <= point < points:
+        raise ConfigError(f"point is {point}; it must be >= 0 and < {points}, the points of the sweep")
+    return range((point or 0) * seeds, ((point or 0) + 1) * seeds)
+
+
+def _opened_oracle(
+    oracle: Run | str | Path, env: AbstractEnvironment
+) -> tuple[list[Learner], AbstractEnvironment, PyTree]:
+    """Learners, environment and outer states of a run that is told the task."""
+    run = opened(oracle, env)
+    if run.learner.privileged != "always":
+        raise ConfigError(
+            f"oracle is a run of {name_of(run.learner)}, which is not told the task; give one of `oracle`"
+        )
+    return elsewhere(run, env, None, "best")
+
+
+def _scale(zero: float, one: float, by: str, of: str) -> Scale | None:
+    """The scale, where there is room on it: not where a life earns the same whatever it does."""
+    return Scale(zero, one, by, of) if one - zero > 0.01 * max(abs(zero), abs(one)) else None
 
 
 def _samples(learners, env, metas, tasks, keys, schedule, split) -> Samples:
@@ -240,15 +295,6 @@ def _score(samples: Samples, what: str) -> float:
     return float(mean[-1] if what == "phase_return" else mean)
 
 
-def between(samples: Samples, random: Samples, told: Samples, what: str) -> Scale:
-    """Where the agent stands between random actions and the oracle, in what it was trained for.
-
-    Where that is the same for both, as the total return of a life counted in steps that pay 1 each, there is no scale.
-    """
-    ours, zero, one = (_score(of, what) for of in (samples, random, told))
-    return ((ours - zero) / (one - zero), "oracle", what) if one != zero else (None, None, None)
-
-
 def _of_random(learner: Learner, env: AbstractEnvironment, tasks: Task, keys: Any, schedule: Schedule, split: str):
     """Random actions in lives of the same form."""
     random = traced(Random(phases_reset=learner.reset_each_phase).bind(env.spec()))
@@ -256,12 +302,12 @@ def _of_random(learner: Learner, env: AbstractEnvironment, tasks: Task, keys: An
 
 
 def _references(
-    env: AbstractEnvironment, tasks: Task, schedule: Schedule, split: str, seed: int
+    learner: Learner, env: AbstractEnvironment, tasks: Task, schedule: Schedule, split: str, seed: int
 ) -> tuple[dict[str, float], float | None]:
     """Reference values in the units of `total_return`, and the optimum where it is known exactly."""
     steps = schedule.phases * schedule.steps
-    if steps % env.episode_steps:
-        return {}, None
+    if (schedule.steps if learner.reset_each_phase else steps) % env.episode_steps:
+        return {}, None  # they live whole episodes
     known = references(env, tasks, seed, steps // env.episode_steps, split)
     if schedule.copies > 1:  # copies learn together: what a single life can learn is no bound for them
         return {name: value for name, value in known.values.items() if name in FIXED}, None

@@ -13,6 +13,7 @@ from adaptax.core.evaluate import Lived, examine
 from adaptax.core.host import host_draw, host_examine
 from adaptax.core.learner import Learner
 from adaptax.core.types import PRNGKeys, PyTree, Schedule, Task
+from adaptax.errors import NumericalError
 
 POINTS = 100  # on a curve over environment steps
 EXAMINATION = 2**31 - 1  # the place among the keys of a seed that examinations draw from; no training reaches it
@@ -67,11 +68,26 @@ def measure(
     for start in range(0, count, block):
         rows = np.minimum(np.arange(start, start + block), count - 1)  # the last block is padded with its last task
         lived = run(learner, env, meta, jax.tree.map(lambda x: x[rows], tasks), keys[rows], schedule, split)  # noqa: B023
-        agent = lived.agent
+        agent = lived.agent if start == 0 else agent
         kept = min(block, count - start)
         part = jax.tree.map(lambda x: np.asarray(x)[:kept], lived._replace(agent=()))  # noqa: B023
+        _check(part, start)
         parts.append(summarise(part, learner.reset_each_phase))
     return Samples(*(_padded(list(column), np.concatenate) for column in zip(*parts, strict=True))), agent
+
+
+def _check(lived: Lived, start: int) -> None:
+    """That all returns are numbers: lives left out would leave out the worst.
+
+    Raises:
+        NumericalError: some are not.
+    """
+    earned, could = (np.isfinite(x).reshape(len(x), -1).all(1) for x in (lived.score, lived.probe))
+    if (bad := np.flatnonzero(~(earned & could))).size:
+        raise NumericalError(
+            f"{bad.size} of {earned.size} lives have returns that are not finite, the first in task {start + bad[0]}: "
+            "the learner diverged there (try a smaller step size), or the environment returns NaN"
+        )
 
 
 def summarise(lived: Lived, reset_each_phase: bool) -> Samples:
@@ -94,7 +110,7 @@ def summarise(lived: Lived, reset_each_phase: bool) -> Samples:
     episodes[rows, order[rows, columns]] = earned[rows, columns]
     last = np.cumsum(over, 1)[:, ticks(phases * steps)] - 1  # the episode finished last by each tick
     at_step = np.where(last >= 0, np.take_along_axis(episodes, np.maximum(last, 0), 1), np.nan)
-    per_life = lambda x: _nanmean_axis(x.reshape(lives, copies, -1))
+    per_life = lambda x: x.reshape(lives, copies, -1).mean(1)  # a life has finished what all its copies have
     total = score.sum(1).reshape(lives, copies).mean(1)
     return Samples(total, per_life(episodes), np.asarray(lived.probe, np.float64), per_life(at_step))
 
@@ -102,12 +118,6 @@ def summarise(lived: Lived, reset_each_phase: bool) -> Samples:
 def ticks(length: int) -> np.ndarray:
     """The steps that a curve over a life of `length` steps is drawn at."""
     return np.unique(np.linspace(0, length - 1, min(length, POINTS)).round().astype(int))
-
-
-def _nanmean_axis(x: np.ndarray) -> np.ndarray:
-    present = ~np.isnan(x)
-    count = present.sum(1)
-    return np.divide(np.where(present, x, 0.0).sum(1), count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
 def stack_seeds(samples: list[Samples]) -> Samples:

@@ -1,6 +1,9 @@
 """Intervals: known answers, coverage, and properties."""
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +55,16 @@ def test_intervals_cover() -> None:
     bounds = [bootstrap_mean(draw, seed) for seed, draw in enumerate(draws)]
     covered = np.mean([low <= 3.0 <= high for low, high in bounds])
     assert 0.90 <= covered <= 0.98  # three standard errors around 0.94, what 50 numbers give
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+@pytest.mark.parametrize("interval", [bootstrap_mean, bootstrap_iqm])
+def test_intervals_over_few_seeds_cover(seeds: int, interval: Callable) -> None:
+    """Where what is learned differs by seed, three seeds say little; the interval must know."""
+    generator = np.random.default_rng(seeds)
+    draws = 3.0 + generator.normal(0, 1, (300, seeds, 1)) + generator.normal(0, 0.5, (300, seeds, 40))
+    bounds = [interval(draw, seed) for seed, draw in enumerate(draws)]
+    assert 0.90 <= np.mean([low <= 3.0 <= high for low, high in bounds]) <= 0.985
 
 
 def test_seeds_widen_the_interval_where_they_differ() -> None:

@@ -93,14 +93,14 @@ def evaluate(options: asked.Evaluate, changes: Changes) -> str:
     if not options.env_file:
         env = replaced(make(options.env_name) if options.env_name else env, changes["env"], "--env")
     say(f"evaluating on {options.tasks} {options.split} tasks")
-    names = ("split", "tasks", "episodes", "seed", "checkpoint", "oracle")
+    names = ("split", "tasks", "episodes", "seed", "checkpoint", "oracle", "point")
     words: dict[str, Any] = {name: getattr(options, name) for name in names}
     result = evaluate_run(run, env=env, learner_fields=changes["learner"], **words)
     words |= {"env": options.env_name, "env_file": options.env_file}
     path = save_evaluation(result, Path(options.run), words)
     if options.json:
         return to_json(result.as_dict())
-    score = "" if result.normalised is None else f"normalised {result.normalised:.3f} (1 is {result.normalised_by})\n"
+    score = f"normalised {result.normalised:.3f} (1 is {result.scale.by})\n" if result.scale else ""
     return f"{result.table()}{score}kept in {path}"
 
 

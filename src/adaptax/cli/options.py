@@ -28,7 +28,7 @@ class Train:
 
 @dataclasses.dataclass
 class Evaluate:
-    """Test a trained run on tasks it has not seen, beside every reference that is known.
+    """Test a trained run on held-out tasks, beside every reference that is known.
 
     `adaptax evaluate RUN --help` shows the --env.FIELD and --learner.FIELD that can be changed for the test.
     """
@@ -40,6 +40,7 @@ class Evaluate:
     seed: Annotated[Whole, arg(help="Of tasks and lives; the same seed gives every learner the same.")] = 1
     checkpoint: Annotated[str, arg(help="best, last, or a meta-step.")] = "best"
     oracle: Annotated[str | None, arg(help="Run of an oracle, to normalise where no optimum is computable.")] = None
+    point: Annotated[Whole | None, arg(help="Which point of a sweep, counted from 0.")] = None
     env_name: Annotated[str | None, arg(name="env", help="Test on another environment.")] = None
     env_file: EnvFile = None
     json: Annotated[bool, arg(help="Print the result as JSON.")] = False

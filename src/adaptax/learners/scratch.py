@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree
 from adaptax.inner.by_gradient import ByGradient
 from adaptax.inner.policy_gradient import phase_returns
@@ -10,7 +13,7 @@ from adaptax.inner.policy_gradient import phase_returns
 class Meta(NamedTuple):
     """Outer state: nothing is learned across tasks."""
 
-    params: tuple
+    salt: jax.Array  # makes the starts of one seed others than those of the next
 
 
 class Scratch(ByGradient):
@@ -25,14 +28,12 @@ class Scratch(ByGradient):
     """
 
     def init(self, key: PRNGKey) -> Meta:
-        """Nothing."""
-        del key
-        return Meta(())
+        """A number of the seed's own."""
+        return Meta(jax.random.bits(key, (), jnp.uint32))
 
     def start(self, meta: Meta, key: PRNGKey) -> PyTree:
         """Fresh random weights."""
-        del meta
-        return self.inner.policy.init(key)
+        return self.inner.policy.init(jax.random.fold_in(key, meta.salt))
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Nothing changes; the returns are reported."""

@@ -154,7 +154,9 @@ def _measured(data: list[dict[str, Any]]) -> str:
 
 def _lived_words(data: list[dict[str, Any]]) -> str:
     """What the adaptation curve shows; warns where few lives stand behind its end."""
-    words = "Return of each episode of a life in a task never seen, exploration included."
+    never = any(d.get("task_kind") == "disjoint" and d["split"] != "train" for d in data)
+    task = "a task never trained on" if never else "a freshly drawn task"
+    words = f"Return of each episode of a life in {task}, exploration included."
     few = " Dotted: finished by fewer than half of the lives, those whose episodes are short."
     return words + few if any(uneven(d) for d in data) else words
 

@@ -3,18 +3,22 @@
 run.json          id, status, versions, devices, command; why it failed, where it did
 config.json       learner, environment and settings: enough to build the run again
 metrics.jsonl     one line a log point; the source of truth of every curve
-events.jsonl      validations, checkpoints
+events.jsonl      validations, checkpoints, failures
 checkpoints/<step>/
+.lock             the process that trains it
 eval/*.json       results of `evaluate`
 adapted/*         agents kept by `adapt`
 """
 
+import fcntl
 import json
 import os
 import platform
 import secrets
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,6 +60,28 @@ def create_folder(folder: Path, config: dict[str, Any]) -> None:
     (folder / "eval").mkdir()
     write_atomically(folder / "config.json", json.dumps({"schema": SCHEMA} | config, indent=1))
     write_atomically(folder / "run.json", json.dumps(info, indent=1))
+
+
+@contextmanager
+def in_use(folder: Path | None) -> Iterator[None]:
+    """Keeps a run folder for this process. The lock is the kernel's: whatever way a process ends, it ends with it.
+
+    Raises:
+        RunBusyError: another process has it; the message says which.
+    """
+    if folder is None:
+        yield
+        return
+    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise RunBusyError(f"{folder} is in use by {file.read()}; wait for it, or end it first") from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        file.flush()
+        yield
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Run:
                 )
             return self.saved.best
         if which == "last":
-            return self.saved.states.meta
+            return jax.tree.map(jnp.copy, self.saved.states.meta)  # training goes on in the memory of the original
         kept = checkpoints.steps(self.folder / "checkpoints") if self.folder else []
         if self.folder is None or not str(which).isdigit() or int(which) not in kept:
             raise CheckpointError(f"no checkpoint '{which}'; it is best, last or one of {kept}")

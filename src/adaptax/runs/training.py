@@ -19,7 +19,7 @@ from adaptax.core.trainer import TrainState, chunks
 from adaptax.errors import ConfigError, NumericalError
 from adaptax.measure import Samples, draw_tasks, measure
 from adaptax.progress import Progress, Silent
-from adaptax.runs.folder import RunLog, create_folder
+from adaptax.runs.folder import RunLog, create_folder, in_use
 from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
 from adaptax.runs.settings import checked_settings, device_problems, type_problems
 from adaptax.runs.stored import config_of, open_run
@@ -136,34 +136,47 @@ def resume(
 
 
 def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None, devices: int | None) -> Run:
-    """Trains from where the run stands to its end."""
-    settings, progress = run.settings, progress or Silent()
-    log = RunLog(run.folder, run.history, run.step, steps_per_meta_step(run))
-    begun = time.monotonic()
-    log.status("running")
+    """Trains from where the run stands to its end; whatever ends it is written into its folder."""
+    with in_use(run.folder):
+        log = RunLog(run.folder, run.history, run.step, steps_per_meta_step(run))
+        log.status("running")
+        try:
+            _go_on(run, log, callbacks, progress or Silent(), devices or 1)
+        except Interrupted:
+            log.status("preempted")
+            raise
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {error}"
+            log.event("failed", run.step, reason=reason)
+            log.status("failed", reason)
+            raise
+        log.status("finished" if run.step == run.settings.meta_steps else "stopped")
+        return run
+
+
+def _go_on(run: Run, log: RunLog, callbacks: Sequence[Callback], progress: Progress, devices: int) -> None:
+    settings, begun = run.settings, time.monotonic()
     with listening() as heard, progress.training(run.step, settings.meta_steps, steps_per_meta_step(run)) as show:
-        for states, metrics in stream_of(run, devices or 1):
+        for states, metrics in stream_of(run, devices):
             run.saved = run.saved._replace(states=states)
             step, last = run.step, run.step == settings.meta_steps
-            validation = validate(run, log) if last or step % settings.validate_every == 0 else None
+            fault = what_is_not_finite(run, metrics)
+            validates = not fault and (last or step % settings.validate_every == 0)
+            validation = validate(run, log) if validates else None
             now = Now(run, step, metrics, validation, time.monotonic() - begun)
             log.gather(step, metrics, validation, now.seconds)
             show(step, metrics, validation)
-            fault = what_is_not_finite(now)
-            if fault or validation is not None or step % settings.log_every == 0:
+            if fault or validates or step % settings.log_every == 0:
                 log.write()
             if fault:
-                raise failed(run, log, fault)
+                raise NumericalError(_advice(run, fault))
             stop = any([callback(now) is True for callback in callbacks])
             if last or stop or heard or step % settings.checkpoint_every == 0:
                 log.checkpoint(run.saved, settings.keep)
-            if heard:
-                log.status("preempted")
+            if heard and not last:
                 raise Interrupted(heard[0], run)
             if stop:
                 break
-    log.status("finished" if run.step == settings.meta_steps else "stopped")
-    return run
 
 
 def stream_of(run: Run, devices: int) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
@@ -177,28 +190,24 @@ def stream_of(run: Run, devices: int) -> Iterator[tuple[TrainState, dict[str, np
     return chunks(learners, run.env, states, meta_steps=settings.meta_steps, every=every, devices=mesh)
 
 
-def what_is_not_finite(now: Now) -> str:
+def what_is_not_finite(run: Run, metrics: dict[str, np.ndarray]) -> str:
     """The first number of a chunk that is not finite, and of which seed; empty where all are."""
-    saved, settings = now.run.saved, now.run.settings
-    numbers = now.metrics | ({} if now.validation is None else {"validation": now.validation})
-    numbers |= {f"the outer state's {name}": leaf for name, leaf in checkpoints.to_arrays(saved.states.meta).items()}
+    numbers = metrics | {f"the outer state's {k}": x for k, x in checkpoints.to_arrays(run.saved.states.meta).items()}
     for name, values in numbers.items():
-        finite = np.isfinite(values).reshape(settings.width, -1).all(1)
+        finite = np.isfinite(values).reshape(run.settings.width, -1).all(1)
         if not finite.all():
-            return f"{name} of {settings.name(int(np.argmin(finite)))}"
+            return f"{name} of {run.settings.name(int(np.argmin(finite)))}"
     return ""
 
 
-def failed(run: Run, log: RunLog, fault: str) -> NumericalError:
-    """The error for numbers that are not finite, written down in `run.json` as well."""
+def _advice(run: Run, fault: str) -> str:
+    """What to do about numbers that are not finite."""
     kept = checkpoints.steps(run.folder / "checkpoints") if run.folder else []
     good = f"the last good checkpoint is {run.folder}/checkpoints/{kept[-1]}" if kept else "no checkpoint is kept"
-    message = (
+    return (
         f"{fault} is not finite at meta-step {run.step}; {good}. "
         "Try a smaller learning_rate or max_gradient, and look for NaN in what the environment returns"
     )
-    log.status("failed", message)
-    return NumericalError(message)
 
 
 class Interrupted(Exception):
