@@ -9,7 +9,6 @@ import adaptax as ax
 from adaptax.core.evaluate import Lived
 from adaptax.measure import draw_tasks, measure, summarise
 from adaptax.ops.returns import first_episode_return
-from adaptax.testing.probes import GoalOnLine
 
 
 def lived(score: list, over: list) -> Lived:
@@ -81,13 +80,3 @@ def test_pseudo_regret_has_the_mean_of_the_reward_and_less_noise() -> None:
     plain, _ = measure(learner, env, meta, tasks, keys, learner.schedule(), None)
     assert counted.total_return.mean() == pytest.approx(2.5, abs=4 * counted.total_return.std() / 4000**0.5)
     assert plain.total_return.mean() == pytest.approx(2.5, abs=4 * plain.total_return.std() / 4000**0.5)
-
-
-def test_evaluations_are_paired_on_the_same_tasks() -> None:
-    env = GoalOnLine()
-    run = ax.train(ax.Random(tasks=2), env, meta_steps=1)
-    first, second = ax.evaluate(run, tasks=30, seed=4), ax.evaluate(run, tasks=30, seed=4)
-    mean, low, high = first.minus(second)
-    assert np.all(mean == 0) and np.all(low == 0) and np.all(high == 0)
-    with pytest.raises(ValueError, match="evaluate both alike"):
-        first.minus(ax.evaluate(run, tasks=20, seed=4))

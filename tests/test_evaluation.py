@@ -1,0 +1,105 @@
+"""What an evaluation may say, and when it must say nothing."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import adaptax as ax
+from adaptax.core.env import TaskSplit
+from adaptax.errors import ConfigError, NumericalError
+from adaptax.testing.probes import GoalOnLine
+
+BANDIT = ax.make("bernoulli-bandit", arms=3, pulls=4)
+TINY = ax.RL2(tasks=4, minibatches=1, hidden=8)
+LINE = ax.make("point-navigation", horizon=5)
+
+
+@pytest.fixture(scope="module")
+def random() -> ax.Run:
+    return ax.train(ax.Random(tasks=2), BANDIT, meta_steps=1)
+
+
+def test_evaluations_are_paired_on_the_same_tasks() -> None:
+    run = ax.train(ax.Random(tasks=2), GoalOnLine(), meta_steps=1)
+    first, second = ax.evaluate(run, tasks=30, seed=4), ax.evaluate(run, tasks=30, seed=4)
+    mean, low, high = first.minus(second)
+    assert np.all(mean == 0) and np.all(low == 0) and np.all(high == 0)
+    with pytest.raises(ValueError, match="evaluate both alike"):
+        first.minus(ax.evaluate(run, tasks=20, seed=4))
+
+
+def test_episodes_that_both_finished_are_paired_and_unlike_lives_are_not() -> None:
+    env = ax.make("cartpole", horizon=20)
+    run = ax.train(ax.Scratch(tasks=2, copies=1, hidden=4, steps=40), env, meta_steps=1)
+    lazy = ax.train(ax.Scratch(tasks=2, copies=1, hidden=4, steps=40, log_std=0.0, inner_lr=0.0), env, meta_steps=1)
+    ours, theirs = ax.evaluate(run, tasks=8, episodes=1), ax.evaluate(lazy, tasks=8, episodes=1)
+    shorter = ours._replace(samples=ours.samples._replace(episode_return=ours.samples.episode_return[..., :2]))
+    assert shorter.minus(theirs, "episode_return")[0].shape == (2,)
+    with pytest.raises(ValueError, match="env_steps"):
+        ours.minus(ax.evaluate(run, tasks=8, episodes=1, learner_fields={"copies": 2}))
+
+
+def test_the_score_follows_the_samples(random: ax.Run) -> None:
+    one = ax.evaluate(random, tasks=20)
+    zero, best = one.references["random"], one.references["optimal"]
+    half = one._replace(samples=one.samples._replace(total_return=np.full((3, 20), (zero + best) / 2)), seeds=3)
+    assert half.normalised == pytest.approx(0.5) and half.as_dict()["normalised"] == pytest.approx(0.5)
+    assert half.as_dict()["env_steps"] == 3 * one.env_steps == 3 * 20 * 4
+
+
+def test_where_all_lives_earn_the_same_there_is_no_scale() -> None:
+    for fields, episodes in (({"arms": 1, "pulls": 4}, None), ({"arms": 3, "pulls": 4}, 1)):
+        run = ax.train(ax.Random(tasks=2), ax.make("bernoulli-bandit", **fields), meta_steps=1)
+        result = ax.evaluate(run, tasks=50, episodes=episodes)
+        assert result.normalised is None and "optimal" in result.references
+
+
+def test_references_live_whole_episodes_or_are_left_out() -> None:
+    env = ax.make("grid-navigation")
+    run = ax.train(ax.Scratch(tasks=2, copies=1, hidden=4, steps=5), env, meta_steps=1)
+    result = ax.evaluate(run, tasks=10, episodes=6)  # six phases of 5 steps: no episode of 15 is ever whole
+    assert result.references.keys() == {"random"} and result.normalised is None
+
+
+def test_a_sweep_is_judged_point_by_point() -> None:
+    run = ax.train(TINY, BANDIT, meta_steps=2, seeds=2, sweep={"learning_rate": [1e-3, 1.0]})
+    with pytest.raises(ConfigError, match=r"say which point to evaluate, of 0: .*0.001.*; 1: .*1.0"):
+        ax.evaluate(run, tasks=10)
+    with pytest.raises(ConfigError, match="point is 2; it must be >= 0 and < 2"):
+        ax.evaluate(run, tasks=10, point=2)
+    points = [ax.evaluate(run, tasks=10, point=point) for point in (0, 1)]
+    assert [p.seeds for p in points] == [2, 2]
+    assert points[1].learner_fields == {"learning_rate": 1.0}
+    alone = ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8, learning_rate=1.0), BANDIT, meta_steps=2, seeds=2)
+    ours, theirs = (x.samples.total_return for x in (points[1], ax.evaluate(alone, tasks=10)))
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_lives_that_diverge_are_not_left_out() -> None:
+    run = ax.train(ax.Scratch(tasks=2, copies=2, hidden=4), LINE, meta_steps=1)
+    assert np.isfinite(ax.evaluate(run, tasks=10, episodes=3).samples.total_return).all()
+    with pytest.raises(NumericalError, match=r"of 10 lives have returns that are not finite, the first in task \d"):
+        ax.evaluate(run, tasks=10, episodes=3, learner_fields={"inner_lr": 1e30})
+
+
+def test_an_oracle_is_told_the_task(random: ax.Run) -> None:
+    with pytest.raises(ConfigError, match="oracle is a run of random, which is not told the task"):
+        ax.evaluate(random, tasks=5, oracle=random)
+    told = ax.train(ax.Oracle(tasks=2, copies=2, minibatches=1, hidden=4), LINE, meta_steps=1)
+    lost = ax.train(ax.Scratch(tasks=2, copies=2, hidden=4), LINE, meta_steps=1)
+    assert "oracle run" in ax.evaluate(lost, tasks=5, oracle=told).references
+
+
+def test_it_says_whether_tasks_are_fresh_draws_or_were_never_trained_on(random: ax.Run) -> None:
+    class Apart(GoalOnLine):
+        tasks = property(lambda self: TaskSplit(*[lambda key: jnp.ones(()) * 0.5] * 3, None, "disjoint"))
+
+    assert ax.evaluate(random, tasks=5).as_dict()["task_kind"] == "iid"
+    run = ax.train(ax.Random(tasks=2), Apart(), meta_steps=1)
+    assert ax.evaluate(run, tasks=5).as_dict()["task_kind"] == "disjoint"
+
+
+def test_seeds_of_scratch_start_apart() -> None:
+    runs = [ax.train(ax.Scratch(tasks=2, copies=2, hidden=4), LINE, meta_steps=1, seed=seed) for seed in (0, 1)]
+    first, second = (ax.evaluate(run, tasks=5).samples.total_return for run in runs)
+    assert not np.allclose(first, second)
