@@ -91,8 +91,10 @@ def test_an_oracle_is_told_the_task(random: ax.Run) -> None:
 
 
 def test_it_says_whether_tasks_are_fresh_draws_or_were_never_trained_on(random: ax.Run) -> None:
+    half = lambda key: jnp.full((), 0.5)
+
     class Apart(GoalOnLine):
-        tasks = property(lambda self: TaskSplit(*[lambda key: jnp.ones(()) * 0.5] * 3, None, "disjoint"))
+        tasks = property(lambda self: TaskSplit(half, half, half, None, "disjoint"))
 
     assert ax.evaluate(random, tasks=5).as_dict()["task_kind"] == "iid"
     run = ax.train(ax.Random(tasks=2), Apart(), meta_steps=1)

@@ -262,10 +262,11 @@ def adapt(
     learners, env, metas = elsewhere(run, env, None, checkpoint)
     index = best_index(run)
     learner, meta = learners[index], jax.tree.map(lambda x: x[index], metas)
-    task = env.tasks.test(jax.random.key(seed)) if task is None else given_task(env, task)
+    key_task, key_lives = jax.random.split(jax.random.key(seed))
+    task = env.tasks.test(key_task) if task is None else given_task(env, task)
     every = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (lives, *np.shape(x))), task)
     every = every if isinstance(env, HostEnvironment) else jax.tree.map(jnp.asarray, every)
-    keys = jax.random.split(jax.random.key(seed), lives)
+    keys = jax.random.split(key_lives, lives)
     samples, agents = measure(learner, env, meta, every, keys, learner.schedule(episodes), None)
     first = jax.tree.map(lambda x: x[:1], agents)  # a life of its own, as `Agent.begin` makes it
     wide = Samples(*(x[None] for x in samples))

@@ -1,4 +1,4 @@
-"""Progress on screen: a bar in a terminal, plain lines elsewhere, nothing at all for `Silent`."""
+"""Progress on screen: plain lines, nothing at all for `Silent`."""
 
 import sys
 import time

@@ -3,6 +3,7 @@
 The thresholds leave room below what seeds 0, 1 and 2 reach, which stands beside each.
 """
 
+import gymnasium as gym
 import numpy as np
 
 import adaptax as ax
@@ -39,8 +40,9 @@ class Signed(ax.RL2):
 def test_rl2_remembers_and_with_the_wrong_sign_it_does_not():
     env = CueRecall()
     learner = Signed(tasks=128, hidden=16, minibatches=2, learning_rate=1e-2)
-    both = trained(learner, env, 100, sweep={"sign": [1.0, -1.0]}).samples
-    right, wrong = np.mean(both.episode_return, 1)
+    run = ax.train(learner, env, meta_steps=100, log_every=100, sweep={"sign": [1.0, -1.0]})
+    points = [ax.evaluate(run, split="validation", checkpoint="last", point=point) for point in (0, 1)]
+    right, wrong = (means(point.samples.episode_return) for point in points)
     assert np.all(right > 0.95 * env.optimum)  # 1.0, 1.0, 1.0
     assert np.all(wrong < env.blind)
 
@@ -52,6 +54,17 @@ def test_rl2_explores_and_exploits_as_well_as_bayes(optimised):
     optimum, random = bernoulli_optimal(arms=2, pulls=10) or np.nan, 5.0
     way = (earned - random) / (optimum - random)
     assert 0.97 < way < 1.02  # three standard errors above the optimum
+
+
+def test_the_gymnasium_family_of_the_readme_is_learned():
+    def make(gravity):
+        env = gym.make("CartPole-v1", max_episode_steps=40)
+        env.unwrapped.gravity = gravity
+        return env
+
+    env = ax.from_gymnasium(make, lambda rng: {"gravity": rng.uniform(5.0, 15.0)})
+    learner = ax.RL2(tasks=8, hidden=16, minibatches=2, learning_rate=2e-2, across_episodes=False)
+    assert means(trained(learner, env, 20, tasks=20).samples.episode_return)[0] > 35  # 40 at 30 meta-steps; random 21
 
 
 def test_rl2_finds_the_side_in_one_step_and_keeps_it():

@@ -66,6 +66,18 @@ def preset_configs(learner: str, env: str, preset: str) -> dict[str, Any]:
     return configs
 
 
+def preset_problems(words: Words, command: type) -> list[str]:
+    """What is wrong with the preset that `train` names."""
+    from adaptax.presets import preset_fields
+
+    name = words.options.get("--preset")
+    if command is not Train or name is None or len(words.given) < 2:
+        return []
+    learner, env = words.given[:2]
+    known = preset_fields(learner, env)
+    return [] if name in known else [f"no preset of {learner} on {env} is called '{name}'; {nearest(name, known)}"]
+
+
 def run_configs(folder: str, env: str | None, own: bool) -> dict[str, Any]:
     """The learner and environment of a run, or another environment to test it on; none where that is the user's own."""
     from adaptax.runs import read_config
@@ -136,6 +148,7 @@ def check(words: Words, command: type, configs: dict[str, Any]) -> tuple[Any, Ch
     """
     known = known_options(command, configs)
     named, found = check_given(words.given, command)
+    found += preset_problems(words, command)
     values, elsewhere = {"": named, "learner": {}, "env": {}}, []
     for name, text in words.options.items():
         group = name[2:].rpartition(".")[0]

@@ -15,11 +15,11 @@ from adaptax.checkpoint import mark_of, to_arrays
 from adaptax.cli import options as asked
 from adaptax.cli.check import Changes
 from adaptax.config import nearest, replaced
-from adaptax.core.env import AbstractEnvironment
-from adaptax.errors import AdaptaxError, ConfigError
+from adaptax.core.env import AbstractEnvironment, Environment
+from adaptax.errors import AdaptaxError, ConfigError, FaultyEnvironmentError
 from adaptax.evaluation import evaluate as evaluate_run
 from adaptax.evaluation import save_evaluation
-from adaptax.presets import preset
+from adaptax.presets import preset, preset_fields
 from adaptax.progress import Lines, say
 from adaptax.registry import ENVIRONMENTS, LEARNERS, lookup, make
 from adaptax.runs import Interrupted, Run, folder_name, opened
@@ -41,6 +41,8 @@ def train(options: asked.Train, changes: Changes) -> str:
     learner = replaced(learner, changes["learner"], "--learner")
     env = make(options.env_name, **changes["env"])
     folder = Path(options.out) if options.out else folder_name(options.learner_name, options.env_name)
+    if not options.meta_steps and not preset_fields(options.learner_name, options.env_name)[options.preset]:
+        say(f"no settings are tuned for {options.learner_name} on {options.env_name}: these are the learner's defaults")
     work = lambda: train_run(
         learner,
         env,
@@ -129,7 +131,9 @@ def adapt(options: asked.Adapt, changes: Changes) -> str:
     console = Console()
     with console.capture() as captured:
         console.print(result.table())
-    return f"{captured.get()}the adapted agent is kept in {kept}; in Python: ax.load(run).begin(adapted=...)"
+    copies = run.learner.schedule().copies
+    load = "ax.load(run)" if copies == 1 else f"ax.load(run, copies={copies})"
+    return f"{captured.get()}the adapted agent is kept in {kept}; in Python: {load}.begin(adapted=...)"
 
 
 def run_and_environment(folder: str, env_file: str | None) -> tuple[Run, AbstractEnvironment]:
@@ -173,15 +177,26 @@ def own_environment(place: str) -> AbstractEnvironment:
 
 
 def _as_environment(named: Any) -> AbstractEnvironment:
+    if isinstance(named, type) and issubclass(named, AbstractEnvironment):
+        named = named()
+    if isinstance(named, Environment):
+        _keeps_the_contract(named)
     if isinstance(named, AbstractEnvironment):
         return named
-    if isinstance(named, type) and issubclass(named, AbstractEnvironment):
-        return named()
     if not callable(named):
         raise ConfigError(f"it is a {type(named).__name__}; it must be an environment or what makes one")
     from adaptax.adapters.gymnasium import from_gymnasium
 
     return from_gymnasium(named)
+
+
+def _keeps_the_contract(env: Environment) -> None:
+    from adaptax.testing.environments import check_types
+
+    try:
+        check_types(env)
+    except AssertionError as error:
+        raise FaultyEnvironmentError(str(error)) from error
 
 
 def report(options: asked.Report, changes: Changes) -> str:
@@ -213,8 +228,12 @@ def cite(options: asked.Cite, changes: Changes) -> str:
     """`adaptax cite`."""
     del changes
     text = lookup(LEARNERS, options.learner_name, "learner").__doc__ or ""
-    papers = " ".join(text.split("References:", 1)[-1].split("Differences from the paper", 1)[0].split())
-    return to_json({"learner": options.learner_name, "references": papers}) if options.json else papers
+    papers = " ".join(text.partition("References:")[2].split("Differences from the paper", 1)[0].split())
+    return (
+        to_json({"learner": options.learner_name, "references": papers})
+        if options.json
+        else papers or "none: it is no method"
+    )
 
 
 def to_json(result: Any) -> str:

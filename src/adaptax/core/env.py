@@ -1,6 +1,6 @@
 """Families of tasks. The task is an argument, never an attribute."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -121,7 +121,7 @@ class Environment(AbstractEnvironment):
         """One step: new state, its true observation, reward, terminated, truncated. It never resets by itself."""
 
 
-class Simulator:
+class Simulator(ABC):
     """One stateful copy of a task on the host. Seeds are two uint32 numbers, the data of a random key."""
 
     @abstractmethod
@@ -132,7 +132,7 @@ class Simulator:
     def step(self, action: Any, seed: np.ndarray) -> tuple[Any, float, bool, bool]:
         """One step: true next observation, reward, terminated, truncated."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most hold nothing)
         """Releases what the copy holds."""
 
 

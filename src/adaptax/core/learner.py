@@ -75,14 +75,17 @@ class Learner(eqx.Module):
 
     @abstractmethod
     def update(self, meta: PyTree, lifetimes: Lifetime, key: PRNGKey) -> tuple[PyTree, Metrics]:
-        """One step of the outer loop from B lifetimes with leaves `[B, K, T, E, ...]`."""
+        """One step of the outer loop from B lifetimes with leaves `[B, K, T, E, ...]`; `key` is that of `propose`."""
 
     def problems(self) -> list[str]:
         """What is wrong with the fields taken together, in words; each field alone is checked by its type."""
         return []
 
     def propose(self, meta: PyTree, key: PRNGKey, n: int) -> PyTree | None:
-        """Population learners: the `meta` that each of n lifetimes runs under (leading axis n); else None."""
+        """Population learners: the `meta` that each of n lifetimes runs under (leading axis n); else None.
+
+        `update` gets the same key, so that it can draw the same noise again instead of storing it.
+        """
         del meta, key, n
         return None
 

@@ -48,8 +48,8 @@ class Transition(NamedTuple):
     action: Array
     reward: Float[Array, "..."]
     next_observation: Array  # the true successor, never the observation after a reset
-    terminated: Bool[Array, "..."]  # the only thing that stops bootstrapping
-    truncated: Bool[Array, "..."]
+    terminated: Bool[Array, "..."]  # the world ended the episode: nothing was to come
+    truncated: Bool[Array, "..."]  # a time limit did: a critic may still say what was to come
     extras: PyTree  # whatever `act` wants `adapt` and `update` to see
 
 

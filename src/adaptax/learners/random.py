@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from adaptax.core.learner import Learner
-from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
+from adaptax.core.types import Lifetime, Metrics, PRNGKey, Schedule, Step, Transition
 from adaptax.fields import Count
 from adaptax.ops.spaces import Discrete
 
@@ -77,7 +77,3 @@ class Random(Learner):
         """Nothing changes; the return is reported."""
         del key
         return meta, {"train_return": lifetimes.data.reward.sum((1, 2)).mean()}
-
-    def trainable(self, meta: Meta) -> PyTree:
-        """Nothing."""
-        return meta.params

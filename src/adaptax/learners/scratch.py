@@ -31,6 +31,11 @@ class Scratch(ByGradient):
         """A number of the seed's own."""
         return Meta(jax.random.bits(key, (), jnp.uint32))
 
+    def trainable(self, meta: Meta) -> tuple:
+        """Nothing is."""
+        del meta
+        return ()
+
     def start(self, meta: Meta, key: PRNGKey) -> PyTree:
         """Fresh random weights."""
         return self.inner.policy.init(jax.random.fold_in(key, meta.salt))

@@ -58,7 +58,7 @@ class Run:
         if which == "last":
             return jax.tree.map(jnp.copy, self.saved.states.meta)  # training goes on in the memory of the original
         kept = checkpoints.steps(self.folder / "checkpoints") if self.folder else []
-        if self.folder is None or not str(which).isdigit() or int(which) not in kept:
+        if self.folder is None or str(which) not in map(str, kept):
             raise CheckpointError(f"no checkpoint '{which}'; it is best, last or one of {kept}")
         return checkpoints.load(self.folder / "checkpoints" / str(which), self.saved).states.meta
 

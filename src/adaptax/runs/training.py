@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from adaptax.runs.settings import checked_settings, device_problems, type_proble
 from adaptax.runs.stored import config_of, open_run
 
 VALIDATION_SEED = 20_000  # validation tasks are the same in every run; reported results use other seeds
+SAME = "is there anything to learn? Where every step pays alike, rl2 needs across_episodes=False"
 VALIDATION_STEPS = 400_000  # environment steps that one validation may take, about
 
 
@@ -258,7 +260,10 @@ def validate(run: Run, log: RunLog) -> np.ndarray:
     for index in range(run.settings.width):
         meta = jax.tree.map(lambda x: x[index], saved.states.meta)  # noqa: B023
         samples, _ = measure(traced(run.learner_of(index)), run.env, meta, tasks, keys, schedule, "validation")
-        scores.append(np.mean(_score(samples, run.learner.objective)))
+        score = _score(samples, run.learner.objective)
+        scores.append(np.mean(score))
+        if np.ptp(score) == 0 and np.isneginf(saved.best_score[index]) and run.learner.objective == "total_return":
+            warnings.warn(f"all lives earn {scores[-1]:g}: {SAME}", stacklevel=4)
     score = jnp.asarray(scores, saved.best_score.dtype)
     better = score > saved.best_score
     pick = lambda new, old: jax.vmap(jnp.where)(better, new, old)

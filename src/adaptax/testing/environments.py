@@ -12,7 +12,7 @@ from jaxtyping import Array
 from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment
 from adaptax.core.host import host_draw
 from adaptax.core.lifetime import where
-from adaptax.core.types import PRNGKey, PRNGKeys, PyTree, Task
+from adaptax.core.types import PRNGKey, PRNGKeys, PyTree, Step, Task, Transition
 from adaptax.ops.spaces import Discrete, Space
 from adaptax.testing.compare import arrays, require, require_finite, require_same
 
@@ -98,6 +98,10 @@ def check_types(env: Environment) -> None:
     )
     for name, flag in (("terminated", terminated), ("truncated", truncated)):
         require(flag.shape == () and flag.dtype == bool, f"{name} must be one bool, not {flag.dtype}{list(flag.shape)}")
+    moment = Step(observation, action, reward, terminated)
+    record = Transition(moment, action, reward, successor, terminated, truncated, ())
+    score = jax.eval_shape(lambda task, record: env.score(task, record, "test"), task, record)
+    require(score.shape == (), f"the score must be one number, not {score.dtype}{list(score.shape)}")
     require(env.episode_steps >= 1 and env.episodes >= 1, "episode_steps and episodes must be at least 1")
 
 
@@ -134,7 +138,7 @@ def _rollouts(env: Environment, tasks: Task, keys: PRNGKeys) -> tuple[Array, Arr
 
 
 def _rollout(env: Environment, task: Task, key: PRNGKey) -> tuple[Array, Array, Array, Array]:
-    """Random actions for one step longer than the longest episode: observations, rewards, ends, scores."""
+    """Random actions for one step longer than the longest episode: first and later observations, rewards, ends."""
     key_reset, key_steps = jax.random.split(key)
 
     def act_and_step(now: PyTree, key: PRNGKey) -> tuple[PyTree, tuple]:
