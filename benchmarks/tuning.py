@@ -37,7 +37,11 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
 
 ALONE = ("bernoulli-bandit", "grid-navigation")  # here only rl2 is published
 STEPS = {"point-navigation": [0.5, 1.0, 1.5], "cartpole": [1.0, 3.0, 10.0], "pendulum": [1.0, 2.0, 5.0]}
-FINE_TUNING = {"point-navigation": [0.1, 0.5, 2.0], "cartpole": [1.0, 3.0, 10.0], "pendulum": [0.003, 0.01, 0.03]}
+FINE_TUNING = {
+    "point-navigation": {"inner_lr": [0.1, 0.5, 2.0], "learning_rate": [1e-3, 3e-3]},
+    "cartpole": {"inner_lr": [1.0, 3.0, 10.0], "learning_rate": [3e-3, 1e-2]},
+    "pendulum": {"inner_lr": [0.03, 0.1, 0.3], "learning_rate": [3e-3, 1e-2]},
+}
 LENGTH = {"pendulum": 0.5}  # of a trial, in trainings
 SECOND = {  # what is tuned beside the inner step size
     "point-navigation": {"log_std": [0.0, 0.5]},
@@ -57,7 +61,7 @@ def trials(learner: str, env: str) -> list[dict[str, Any]]:
     if learner == "scratch":
         return grid(inner_lr=[0.5, 2.0, 8.0], inner_decay=[0.0, 1.0])
     if learner == "multi-task":
-        return grid(inner_lr=FINE_TUNING[env], learning_rate=[1e-3, 3e-3])
+        return grid(**FINE_TUNING[env])
     if learner == "oracle":
         return grid(learning_rate=[3e-4, 1e-3, 3e-3], minibatches=[8, 16])
     return grid(inner_lr=STEPS[env], **SECOND[env])  # maml and its kin

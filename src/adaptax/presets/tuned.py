@@ -30,18 +30,18 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("rl2", "grid-navigation"): {"default": RL2_GRID | {"entropy": 0.06, "learning_rate": 5e-3}},
     ("rl2", "cartpole"): {"default": RL2_CARTPOLE},
     ("maml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "log_std": 0.0}},
-    ("fomaml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "learning_rate": 1e-2}},
+    ("fomaml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.5, "log_std": 0.5}},
     ("meta-sgd", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "log_std": 0.0}},
-    ("reptile", "point-navigation"): {"default": REPTILE | {"meta_steps": 200, "inner_lr": 1.0, "learning_rate": 0.2}},
+    ("reptile", "point-navigation"): {"default": REPTILE | {"meta_steps": 200, "inner_lr": 0.5, "learning_rate": 0.5}},
     ("scratch", "point-navigation"): {"default": ALONE | {"inner_lr": 2.0, "inner_decay": 1.0}},
     ("multi-task", "point-navigation"): {
-        "default": POLICY | {"meta_steps": 100, "inner_lr": 0.5, "learning_rate": 3e-3}
+        "default": POLICY | {"meta_steps": 100, "inner_lr": 0.5, "learning_rate": 1e-3}
     },
-    ("oracle", "point-navigation"): {"default": ORACLE | {"meta_steps": 100, "learning_rate": 3e-3}},
+    ("oracle", "point-navigation"): {"default": ORACLE | {"meta_steps": 100, "learning_rate": 1e-3, "minibatches": 8}},
     ("maml", "cartpole"): {"default": MAML | CARTPOLE | {"meta_steps": 100, "inner_lr": 1.0, "learning_rate": 1e-2}},
     ("scratch", "cartpole"): {"default": ALONE | CARTPOLE | {"inner_lr": 2.0, "inner_decay": 0.0}},
     ("multi-task", "cartpole"): {
-        "default": POLICY | CARTPOLE | {"meta_steps": 50, "inner_lr": 2.0, "learning_rate": 3e-3}
+        "default": POLICY | CARTPOLE | {"meta_steps": 50, "inner_lr": 3.0, "learning_rate": 3e-3}
     },
     ("oracle", "cartpole"): {"default": ORACLE | CARTPOLE | {"meta_steps": 50, "learning_rate": 3e-3}},
     ("maml", "pendulum"): {"default": PENDULUM_MAML | {"inner_lr": 1.0, "learning_rate": 1e-2}},

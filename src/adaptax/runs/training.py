@@ -26,7 +26,7 @@ from adaptax.runs.settings import checked_settings, device_problems, type_proble
 from adaptax.runs.stored import config_of, open_run
 
 VALIDATION_SEED = 20_000  # validation tasks are the same in every run; reported results use other seeds
-SAME = "is there anything to learn? Where every step pays alike, rl2 needs across_episodes=False"
+ALIKE = "though their episodes do not: where every step pays alike, train for the episode (rl2: across_episodes=False)"
 VALIDATION_STEPS = 400_000  # environment steps that one validation may take, about
 
 
@@ -248,6 +248,12 @@ def _score(samples: Samples, objective: str) -> np.ndarray:
     return samples.total_return if objective == "total_return" else samples.phase_return[:, 1:]
 
 
+def _all_alike(samples: Samples) -> bool:
+    """Lives that earn the same by episodes that do not: a training for the whole life has nothing to learn from."""
+    episodes = samples.episode_return[~np.isnan(samples.episode_return)]
+    return bool(np.ptp(samples.total_return) == 0 and episodes.size and np.ptp(episodes) > 0)
+
+
 def validate(run: Run, log: RunLog) -> np.ndarray:
     """Scores `[S]` on validation tasks; keeps the outer states that are the best so far."""
     saved, scores = run.saved, []
@@ -262,8 +268,8 @@ def validate(run: Run, log: RunLog) -> np.ndarray:
         samples, _ = measure(traced(run.learner_of(index)), run.env, meta, tasks, keys, schedule, "validation")
         score = _score(samples, run.learner.objective)
         scores.append(np.mean(score))
-        if np.ptp(score) == 0 and np.isneginf(saved.best_score[index]) and run.learner.objective == "total_return":
-            warnings.warn(f"all lives earn {scores[-1]:g}: {SAME}", stacklevel=4)
+        if np.isneginf(saved.best_score[index]) and run.learner.objective == "total_return" and _all_alike(samples):
+            warnings.warn(f"all lives earn {scores[-1]:g}, {ALIKE}", stacklevel=4)
     score = jnp.asarray(scores, saved.best_score.dtype)
     better = score > saved.best_score
     pick = lambda new, old: jax.vmap(jnp.where)(better, new, old)
