@@ -47,6 +47,21 @@ class Broken(gym.Env):
 """
 
 
+FAULTY = """
+import jax.numpy as jnp
+from adaptax.envs.bandits import BernoulliBandit
+
+class Shape(BernoulliBandit):
+    def step(self, task, state, action, key):
+        state, observation, reward, terminated, truncated = super().step(task, state, action, key)
+        return state, observation, reward[None], terminated, truncated
+
+class Score(BernoulliBandit):
+    def score(self, task, transition, split):
+        return jnp.zeros(3)
+"""
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A file with environments of one's own, and a run that was trained on one of them in Python."""
@@ -137,6 +152,29 @@ def test_wrong_words_exit_with_2_and_name_everything(
     assert "Traceback" not in err and "╭" not in err
     for words in expected:
         assert words in err
+
+
+def test_a_wrong_preset_is_named_with_all_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "rl2", "bernoulli-bandit", "--preset", "dmeo", "--seeds", "0", "--learner.hiden", "4"]
+    code, _, err = run(capsys, *words)
+    assert code == 2
+    for told in ("is called 'dmeo'; did you mean 'demo'?", "--seeds is '0'", "'--learner.hiden'"):
+        assert told in err
+
+
+@pytest.mark.parametrize("word", ["²", "02", "bset"])
+def test_a_checkpoint_that_is_none(capsys: pytest.CaptureFixture[str], trained: Path, word: str) -> None:
+    code, _, err = run(capsys, "evaluate", str(trained), "--checkpoint", word)
+    assert code == 5 and f"no checkpoint '{word}'; it is best, last or one of [" in err
+
+
+def test_a_family_that_breaks_the_contract_is_refused_before_it_lives(
+    capsys: pytest.CaptureFixture[str], trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(FAULTY)
+    for name, told in (("Shape", "the reward must be one float"), ("Score", "the score must be one number")):
+        code, _, err = run(capsys, "adapt", str(trained), "--env-file", f"{tmp_path / 'mine.py'}:{name}")
+        assert code == 3 and told in err and len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("spelling", [["--learner.sample", "True"], ["--learner.sample=true"]])
