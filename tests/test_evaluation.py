@@ -6,7 +6,10 @@ import pytest
 
 import adaptax as ax
 from adaptax.core.env import TaskSplit
+from adaptax.core.types import Schedule
 from adaptax.errors import ConfigError, NumericalError
+from adaptax.evaluation import comparable_references
+from adaptax.measure import draw_tasks
 from adaptax.testing.probes import GoalOnLine
 
 BANDIT = ax.make("bernoulli-bandit", arms=3, pulls=4)
@@ -56,9 +59,14 @@ def test_where_all_lives_earn_the_same_there_is_no_scale() -> None:
 
 def test_references_live_whole_episodes_or_are_left_out() -> None:
     env = ax.make("grid-navigation")
-    run = ax.train(ax.Scratch(tasks=2, copies=1, hidden=4, steps=5), env, meta_steps=1)
-    result = ax.evaluate(run, tasks=10, episodes=6)  # six phases of 5 steps: no episode of 15 is ever whole
-    assert result.references.keys() == {"random"} and result.normalised is None
+    tasks, _ = draw_tasks(env, "test", 10, 0)
+    parts = ax.Scratch(tasks=2, copies=1, steps=5).bind(env.spec())  # each phase begins anew
+    whole = ax.Random(tasks=2).bind(env.spec())
+    assert comparable_references(parts, env, tasks, Schedule(6, 5, 1), "test", 0) == (
+        {},
+        None,
+    )  # no episode of 15 is ever whole
+    assert comparable_references(whole, env, tasks, Schedule(6, 5, 1), "test", 0)[1] is not None  # two are
 
 
 def test_a_sweep_is_judged_point_by_point() -> None:

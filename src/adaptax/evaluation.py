@@ -224,7 +224,7 @@ def evaluate(
     drawn, keys = draw_tasks(env, split, tasks, seed)
     schedule = learners[0].schedule(episodes)
     samples = _samples(learners, env, metas, drawn, keys, schedule, split)
-    values, optimum = _references(learners[0], env, drawn, schedule, split, seed)
+    values, optimum = comparable_references(learners[0], env, drawn, schedule, split, seed)
     random = cache(lambda: _of_random(learners[0], env, drawn, keys, schedule, split))  # lived only where needed
     if "random" not in values:
         values["random"] = _score(random(), "total_return")
@@ -301,7 +301,7 @@ def _of_random(learner: Learner, env: AbstractEnvironment, tasks: Task, keys: An
     return stack_seeds([measure(random, env, random.init(keys[0]), tasks, keys, schedule, split)[0]])
 
 
-def _references(
+def comparable_references(
     learner: Learner, env: AbstractEnvironment, tasks: Task, schedule: Schedule, split: str, seed: int
 ) -> tuple[dict[str, float], float | None]:
     """Reference values in the units of `total_return`, and the optimum where it is known exactly."""

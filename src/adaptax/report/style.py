@@ -5,7 +5,7 @@ from typing import Any
 
 INK, MUTED, GRID = "#1b2330", "#5f6b7d", "#dfe3ea"
 COLOURS = ("#2463c4", "#c2560c", "#0b7d58", "#8b3fbf", "#b92d62", "#0a7788")
-MARKERS = ("o", "s", "^", "D", "v", "P")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one more than colours: the seventh curve looks unlike the first
 
 # name -> (light, dark); the light values of ink, muted, grid and c0.. are those that figures are drawn in
 THEME = {
