@@ -230,8 +230,7 @@ def evaluate(
         values["random"] = _score(random(), "total_return")
     scale = None
     if all_knowing is not None:
-        knowing, where, theirs = all_knowing
-        told, of = _samples(knowing, where, theirs, drawn, keys, schedule, split), learners[0].objective
+        told, of = _samples(*all_knowing, drawn, keys, schedule, split), learners[0].objective
         values["oracle run"] = _score(told, "total_return")
         scale = _scale(_score(random(), of), _score(told, of), "oracle", of)
     if optimum is not None:

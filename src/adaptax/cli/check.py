@@ -68,14 +68,17 @@ def preset_configs(learner: str, env: str, preset: str) -> dict[str, Any]:
 
 def preset_problems(words: Words, command: type) -> list[str]:
     """What is wrong with the preset that `train` names."""
-    from adaptax.presets import preset_fields
+    from adaptax.presets import preset_of
 
     name = words.options.get("--preset")
     if command is not Train or name is None or len(words.given) < 2:
         return []
     learner, env = words.given[:2]
-    known = preset_fields(learner, env)
-    return [] if name in known else [f"no preset of {learner} on {env} is called '{name}'; {nearest(name, known)}"]
+    try:
+        preset_of(learner, env, name)
+    except ConfigError as error:
+        return list(error.problems)
+    return []
 
 
 def run_configs(folder: str, env: str | None, own: bool) -> dict[str, Any]:

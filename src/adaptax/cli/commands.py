@@ -19,7 +19,7 @@ from adaptax.core.env import AbstractEnvironment, Environment
 from adaptax.errors import AdaptaxError, ConfigError, FaultyEnvironmentError
 from adaptax.evaluation import evaluate as evaluate_run
 from adaptax.evaluation import save_evaluation
-from adaptax.presets import preset, preset_fields
+from adaptax.presets import preset, preset_of
 from adaptax.progress import Lines, say
 from adaptax.registry import ENVIRONMENTS, LEARNERS, lookup, make
 from adaptax.runs import Interrupted, Run, folder_name, opened
@@ -41,7 +41,7 @@ def train(options: asked.Train, changes: Changes) -> str:
     learner = replaced(learner, changes["learner"], "--learner")
     env = make(options.env_name, **changes["env"])
     folder = Path(options.out) if options.out else folder_name(options.learner_name, options.env_name)
-    if not options.meta_steps and not preset_fields(options.learner_name, options.env_name)[options.preset]:
+    if not options.meta_steps and not preset_of(options.learner_name, options.env_name, options.preset):
         say(f"no settings are tuned for {options.learner_name} on {options.env_name}: these are the learner's defaults")
     work = lambda: train_run(
         learner,
@@ -229,11 +229,9 @@ def cite(options: asked.Cite, changes: Changes) -> str:
     del changes
     text = lookup(LEARNERS, options.learner_name, "learner").__doc__ or ""
     papers = " ".join(text.partition("References:")[2].split("Differences from the paper", 1)[0].split())
-    return (
-        to_json({"learner": options.learner_name, "references": papers})
-        if options.json
-        else papers or "none: it is no method"
-    )
+    if options.json:
+        return to_json({"learner": options.learner_name, "references": papers})
+    return papers or "none: it is no method"
 
 
 def to_json(result: Any) -> str:

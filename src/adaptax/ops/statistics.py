@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtri, stdtrit
 
 RESAMPLES = 1000
 _BLOCK = 4_000_000  # numbers drawn at once
@@ -52,6 +51,8 @@ def _stretched(values: Float[np.ndarray, "S N F"]) -> np.ndarray:
     S seeds drawn with replacement vary by $\sqrt{(S - 1)/S}$ too little, and their quantiles are a normal's where
     Student's t is due (Hesterberg, 2015, arXiv:1411.5279): three seeds would cover 73 % in place of 95 %.
     """
+    from scipy.special import ndtri, stdtrit  # an eighth of a second, which `import adaptax` need not take
+
     seeds = len(values)
     if seeds == 1:
         return values

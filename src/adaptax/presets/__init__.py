@@ -20,7 +20,7 @@ def preset(learner: str, env: str, name: str = "default") -> tuple[Learner, int]
     Raises:
         ConfigError: the pair has no preset of that name.
     """
-    fields = dict(lookup(preset_fields(learner, env), name, f"preset of {learner} on {env}"))
+    fields = preset_of(learner, env, name)
     meta_steps = fields.pop("meta_steps", DEFAULT_META_STEPS)
     return make_learner(learner, **fields), meta_steps
 
@@ -28,3 +28,12 @@ def preset(learner: str, env: str, name: str = "default") -> tuple[Learner, int]
 def preset_fields(learner: str, env: str) -> dict[str, dict[str, Any]]:
     """The presets of a pair: name -> fields, with `meta_steps` among them; an untuned pair has the plain defaults."""
     return {"default": {}} | TUNED.get((learner, env), {})
+
+
+def preset_of(learner: str, env: str, name: str) -> dict[str, Any]:
+    """The fields of one preset.
+
+    Raises:
+        ConfigError: the pair has none of that name.
+    """
+    return dict(lookup(preset_fields(learner, env), name, f"preset of {learner} on {env}"))
