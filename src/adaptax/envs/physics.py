@@ -33,7 +33,7 @@ def direction(key: PRNGKey, reversed_: float) -> Float[Array, ""]:
 
 
 def doublings(task: Float[Array, " P"], standard: tuple) -> Float[Array, " P"]:
-    """How often the sizes of the parameters are the standard's, doubled: -1 to 1 for spreads up to 2."""
+    """How often the sizes of the parameters are the standard's, doubled: -1 to 1 for a spread of 2."""
     return jnp.log2(jnp.abs(task / jnp.asarray(standard, task.dtype)))
 
 
