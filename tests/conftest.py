@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import pytest
 from hypothesis import settings
 
+from adaptax.runs import training
+
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Most programs here compile for seconds and run for milliseconds: this leaves half of the compiler's work out.
@@ -19,6 +21,8 @@ jax.config.update("jax_disable_most_optimizations", True)
 # Compiled programs are kept from one test run to the next.
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+# Validations small enough for programs that are hardly optimised.
+training.VALIDATION_STEPS = 10_000
 # Examples are the same in every run; the first call of each compiles, so time limits would mean nothing.
 settings.register_profile("adaptax", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("adaptax")
@@ -26,9 +30,11 @@ settings.load_profile("adaptax")
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_programs():
-    """A process may map only so much memory, and every compiled program takes some of it."""
+    """A process may map only so much memory (65,530 areas on Linux), and every compiled program takes some of it."""
     yield
-    jax.clear_caches()
+    areas = Path("/proc/self/maps")
+    if not areas.exists() or areas.read_bytes().count(b"\n") > 20_000:
+        jax.clear_caches()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.linalg import solve_discrete_are
 
 from adaptax.envs.cartpole import STANDARD, CartPole, CartPolePhysics, CartPoleState
 
@@ -107,7 +108,7 @@ def draw(env: CartPole, split: str, count: int = 500) -> np.ndarray:
 
 def test_tasks_lie_within_the_spreads_and_ood_tasks_outside():
     env = CartPole(length_spread=1.5)
-    spreads = np.log([1.5, 2, 2, 2, 2])
+    spreads = np.log([1.5, 1.2, 2, 1.2, 8])
     inside, outside = (np.log(np.abs(draw(env, s) / np.array(STANDARD))) / spreads for s in ("train", "ood"))
     assert np.abs(inside).max() <= 1.0001 and (inside.max(0) > 0.95).all() and (inside.min(0) < -0.95).all()
     assert np.abs(outside).min() >= 0.9999 and np.abs(outside).max() <= 1.2501
@@ -131,7 +132,7 @@ def test_features_tell_tasks_apart_and_are_small():
     features = np.asarray(
         jax.jit(jax.vmap(lambda key: env.describe(env.tasks.train(key))))(jax.random.split(jax.random.key(2), 200))
     )
-    assert np.abs(features).max() <= 1.0001
+    assert np.abs(features).max() <= 3.0001
     assert len(np.unique(features.round(5), axis=0)) == 200
     standard = env.describe(CartPolePhysics(*map(jnp.asarray, STANDARD)))
     np.testing.assert_allclose(standard, [0, 0, 0, 0, 0, 1], atol=1e-6)
@@ -144,3 +145,46 @@ def test_starts_are_spread_as_in_gymnasium():
     )
     assert 0.049 < np.abs(starts).max() <= 0.05
     np.testing.assert_allclose(starts.mean(0), 0, atol=0.006)
+
+
+def stood(policy, count: int = 4000) -> tuple[float, float]:
+    """Mean steps of an episode of `policy(observation, task, key) -> bool`: motor as it should be, and reversed."""
+    env = CartPole()
+
+    def episode(task: CartPolePhysics, key: jax.Array) -> jax.Array:
+        def move(now, key):
+            state, observation, alive = now
+            action = policy(observation, task, key).astype(int)
+            state, observation, reward, terminated, _ = env.step(task, state, action, key)
+            return (state, observation, alive & ~terminated), jnp.where(alive, reward, 0.0)
+
+        return jax.lax.scan(move, (*env.reset(task, key), True), jax.random.split(key, env.horizon))[1].sum()
+
+    tasks = jax.vmap(env.tasks.test)(jax.random.split(jax.random.key(1), count))
+    steps = np.asarray(jax.jit(jax.vmap(episode))(tasks, jax.random.split(jax.random.key(2), count)))
+    reversed_ = np.asarray(tasks.force) < 0
+    return steps[~reversed_].mean(), steps[reversed_].mean()
+
+
+def feedback() -> jax.Array:
+    """Gains of linear-quadratic feedback for the standard physics, from the step's own derivatives."""
+    rest = CartPoleState(*jnp.zeros(4), time=jnp.zeros((), jnp.int32))
+
+    def push(state, force):
+        state = rest._replace(**dict(zip(CartPoleState._fields, state, strict=False)))
+        return step(STANDARD._replace(force=force), state, jnp.asarray(1), jax.random.key(0))[1]
+
+    change, effect = (np.asarray(d, float) for d in jax.jacobian(push, (0, 1))(jnp.zeros(4), jnp.zeros(())))
+    effect, cost = effect[:, None], 0.01 * np.eye(1)
+    value = solve_discrete_are(change, effect, np.diag([0.1, 0.1, 1.0, 0.1]), cost)
+    return jnp.asarray(-np.linalg.solve(effect.T @ value @ effect + cost, effect.T @ value @ change)[0])
+
+
+def test_known_values():
+    gains = feedback()
+    blind = stood(lambda observation, task, key: gains @ observation > 0)
+    told = stood(lambda observation, task, key: (gains @ observation) * task.force > 0)
+    random = stood(lambda observation, task, key: jax.random.bernoulli(key))
+    assert blind == (200, pytest.approx(10, abs=0.5))
+    assert told == (200, 200)
+    assert random == (pytest.approx(23, abs=0.7), pytest.approx(23, abs=0.7))
