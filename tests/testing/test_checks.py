@@ -206,10 +206,10 @@ def test_a_broken_learner_is_caught(learner, check, message):
         check(tested)
 
 
-def test_a_disguise_reaches_a_learner_that_may_see_it(honest):
+def test_swapped_descriptors_reach_a_learner_that_may_see_them(honest):
     # so that `check_privilege`, which wants no difference, is not blind
-    disguised = Watched(honest.env.env, jnp.ones(2), honest.env.tally)
-    end, _ = train(honest.learner, disguised, seed_of(honest.start, 0))
+    swapped = Watched(honest.env.env, jnp.asarray(True), honest.env.tally)
+    end, _ = train(honest.learner, swapped, seed_of(honest.start, 0))
     assert differences(honest.end.meta, end.meta)
 
 
