@@ -229,15 +229,16 @@ def _figure(axes: Axes) -> Figure:
 
 
 def _draw(axes: Axes, curves: list[Curve], legend: bool, markers: bool = True) -> None:
-    for curve in curves:
+    for index, curve in enumerate(curves):
         marker, sure = curve.marker if markers and len(curve.x) <= MANY else None, curve.sure
+        above = 2.9 - 0.01 * index  # the first lies over the others
         axes.fill_between(
             curve.x[:sure], curve.low[:sure], curve.high[:sure], color=curve.colour, alpha=0.16, linewidth=0
         )
-        axes.plot(curve.x[:sure], curve.y[:sure], color=curve.colour, marker=marker, label=curve.label)
+        axes.plot(curve.x[:sure], curve.y[:sure], color=curve.colour, marker=marker, label=curve.label, zorder=above)
         if sure < len(curve.x):
             rest = slice(max(sure - 1, 0), None)
-            axes.plot(curve.x[rest], curve.y[rest], color=curve.colour, linewidth=1.2, linestyle=":")
+            axes.plot(curve.x[rest], curve.y[rest], color=curve.colour, linewidth=1.2, linestyle=":", zorder=above)
     if legend and len(curves) > 1:
         _legend(axes)
 

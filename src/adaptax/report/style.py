@@ -4,8 +4,8 @@ from importlib.resources import files
 from typing import Any
 
 INK, MUTED, GRID = "#1b2330", "#5f6b7d", "#dfe3ea"
-COLOURS = ("#2463c4", "#c2560c", "#0b7d58", "#8b3fbf", "#b92d62", "#0a7788")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one more than colours: the seventh curve looks unlike the first
+COLOURS = ("#2463c4", "#c2560c", "#0b7d58", "#8b3fbf", "#b92d62", "#0a7788", "#8a6d00", "#7a4a2b")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one fewer than colours: the ninth curve looks unlike the first
 
 # name -> (light, dark); the light values of ink, muted, grid and c0.. are those that figures are drawn in
 THEME = {
@@ -22,6 +22,8 @@ THEME = {
     "c3": (COLOURS[3], "#cda0ff"),
     "c4": (COLOURS[4], "#ff8cb0"),
     "c5": (COLOURS[5], "#5fd0e2"),
+    "c6": (COLOURS[6], "#e3c04f"),
+    "c7": (COLOURS[7], "#d9a37c"),
 }
 
 RC: Any = {
