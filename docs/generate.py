@@ -18,12 +18,12 @@ from adaptax.config import attributes_of, fields_of
 from adaptax.core.learner import Learner
 from adaptax.presets import DEFAULT_META_STEPS
 from adaptax.presets.tuned import TUNED
-from adaptax.registry import ENVIRONMENTS, LEARNERS
+from adaptax.registry import ENVIRONMENTS, LEARNERS, make, make_learner
 from adaptax.runs import values_of
 
 ROOT = Path(__file__).parents[1]
 SECTIONS = ("Attributes", "Example", "References", "Differences from the paper")
-SPENT = {"seeds": "seeds", "train_seconds": "seconds of training"}
+SPENT = ("seeds", "million steps", "seconds of training")
 KINDS = {"learners": LEARNERS, "environments": ENVIRONMENTS}
 
 
@@ -119,7 +119,7 @@ def whole_lives(kind: str, results: list[dict[str, Any]]) -> str:
         interval = "" if low is None else f" ({low:.3f} to {high:.3f})"
         beside = [f"{known[name]:.3f}" if known.get(name) is not None else "" for name in ("optimal", "random")]
         rows.append([about(kind, result), f"{result['total_return']:.3f}{interval}", *beside, *spent(result)])
-    return table([kind_of_other(kind), "return of the life (95 %)", "optimal", "random", *SPENT.values()], rows)
+    return table([kind_of_other(kind), "return of the life (95 %)", "optimal", "random", *SPENT], rows)
 
 
 def along_a_life(kind: str, results: list[dict[str, Any]], shown: int = 4) -> str:
@@ -132,12 +132,21 @@ def along_a_life(kind: str, results: list[dict[str, Any]], shown: int = 4) -> st
         rows.append(
             [about(kind, result), *(f"{curve[k]:.2f}" if k < len(curve) else "" for k in places), *spent(result)]
         )
-    return table([kind_of_other(kind), *(f"k = {k}" for k in places), *SPENT.values()], rows)
+    return table([kind_of_other(kind), *(f"k = {k}" for k in places), *SPENT], rows)
 
 
 def spent(result: dict[str, Any]) -> list[str]:
-    """What a result took."""
-    return [str(result.get(name, "")) for name in SPENT]
+    """What a result took: seeds, and for each of them environment steps of all lives, and time."""
+    lived = f"{steps_trained(result) / 1e6:.1f}" if "runs" in result else ""
+    return [str(result.get("seeds", "")), lived, str(result.get("train_seconds", ""))]
+
+
+def steps_trained(result: dict[str, Any]) -> int:
+    """Environment steps of one training."""
+    env = make(result["environment"], **result["environment_fields"])
+    learner = make_learner(result["learner"], **result["fields"]).bind(env.spec())
+    phases, steps, copies = learner.schedule()
+    return learner.tasks * phases * steps * copies * result["runs"][0]["meta_steps"]
 
 
 def kind_of_other(kind: str) -> str:

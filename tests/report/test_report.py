@@ -215,6 +215,24 @@ def test_two_results_of_one_run_are_told_apart(make_run):
     assert "rl2 (best)" in text and "rl2 (last)" in text
 
 
+def test_other_settings_are_other_sections_and_never_the_headline(make_run):
+    own = RESULT | {"environment_fields": {"arms": 5, "pulls": 3}, "episodes": 3}
+    elsewhere = own | {"environment_fields": {"arms": 9, "pulls": 3}, "total_return": 2.9, "tasks": 900}
+    changed = own | {"learner_fields": {"copies": 1}, "total_return": 2.7, "tasks": 900}
+    longer = own | {"episodes": 6, "asked": own["asked"] | {"episodes": 6}, "total_return": 3.9, "tasks": 900}
+    text = words(read(write_report([make_run(results=[elsewhere, changed, longer, own])])))
+    assert "1.800 total return on test tasks" in text
+    for title in ("arms=9 episodes=3", "arms=5 episodes=3", "arms=5 episodes=6"):
+        assert f"Adaptation: bernoulli-bandit, test tasks, {title}" in text
+    assert "total return on test tasks" not in words(read(write_report([make_run("b", results=[elsewhere])])))
+
+
+def test_it_says_what_is_normalised(make_run):
+    result = RESULT | {"normalised_by": "oracle", "normalised_of": "phase_return"}
+    text = words(read(write_report([make_run(results=[result])])))
+    assert "0.638 normalised after the last phase 0 is random, 1 is oracle" in text
+
+
 def test_a_sweep_is_drawn_point_by_point(make_run):
     lines = [{"step": 5, "train_return": [1.0, 1.2, 2.0, 2.2]}]
     text = words(read(write_report([make_run(lines=lines, sweep={"learning_rate": [0.1, 0.01]})])))

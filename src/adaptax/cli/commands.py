@@ -102,7 +102,8 @@ def evaluate(options: asked.Evaluate, changes: Changes) -> str:
     path = save_evaluation(result, Path(options.run), words)
     if options.json:
         return to_json(result.as_dict())
-    score = f"normalised {result.normalised:.3f} (1 is {result.scale.by})\n" if result.scale else ""
+    after = " after the last phase" if result.scale and result.scale.of == "phase_return" else ""
+    score = f"normalised{after} {result.normalised:.3f} (0 is random, 1 is {result.scale.by})\n" if result.scale else ""
     return f"{result.table()}{score}kept in {path}"
 
 

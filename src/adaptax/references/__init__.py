@@ -85,27 +85,30 @@ def _grid(
 def _point(
     env: PointNavigation, tasks: Float[Array | np.ndarray, "N 2"], seed: int, episodes: int, split: str | None = "test"
 ) -> Reference:
-    """The oracle walks straight to the goal on each axis, again and again; `still` never moves.
+    """The oracle walks straight to the goal and stays just outside of it; `still` never moves.
 
-    An episode ends at the goal and the next one begins at the origin, so the oracle pays for the way many times in the
-    `horizon` steps of the longest episode. It begins anew after these, as learners that reset each phase do.
+    At the goal an episode ends and the next one begins at the origin: who arrives pays for the way once more, who stays
+    at the edge pays a hundredth a step. It begins anew after `horizon` steps, as learners that reset each phase do.
     """
     del seed, split
-    left, steps = straight_walk(env, tasks)
-    times = np.arange(env.horizon)[:, None] % steps
-    oracle = -np.take_along_axis(left, times, 0).sum(0).mean()
-    still = -env.horizon * np.linalg.norm(np.asarray(tasks, np.float64), axis=-1).mean()
+    goals = np.abs(np.asarray(tasks, np.float64))
+    edge = np.where(goals == goals.max(-1, keepdims=True), REACHED, 0.0)  # on the longer axis
+    oracle = -np.linalg.norm(np.maximum(_walk(env, goals), edge), axis=-1).sum(0).mean()
+    still = -env.horizon * np.linalg.norm(goals, axis=-1).mean()
     return Reference(None, {"oracle": float(oracle) * episodes, "still": float(still) * episodes})
 
 
-def straight_walk(
-    env: PointNavigation, tasks: Float[Array | np.ndarray, "N 2"]
-) -> tuple[Float[np.ndarray, "T N"], Int[np.ndarray, " N"]]:
-    """Distance left after each step of a walk straight to the goal, and the number of steps that it takes."""
-    goals = np.abs(np.asarray(tasks, np.float64))
-    left = np.maximum(goals - env.speed * np.arange(1, env.horizon + 1)[:, None, None], 0.0)
-    steps = 1 + np.argmax((left < REACHED).all(-1) | (np.arange(env.horizon) == env.horizon - 1)[:, None], axis=0)
-    return np.linalg.norm(left, axis=-1), steps
+def straight_walk(env: PointNavigation, tasks: Float[Array | np.ndarray, "N 2"]) -> Float[np.ndarray, " N"]:
+    """Return of one episode that walks straight to the goal on each axis and ends there."""
+    left = _walk(env, np.abs(np.asarray(tasks, np.float64)))
+    arrived = (left < REACHED).all(-1)
+    going = np.cumsum(arrived, axis=0) - arrived == 0  # up to the step that arrives
+    return -np.where(going, np.linalg.norm(left, axis=-1), 0.0).sum(0)
+
+
+def _walk(env: PointNavigation, goals: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "T N 2"]:
+    """What is left on each axis after each step."""
+    return np.maximum(goals - env.speed * np.arange(1, env.horizon + 1)[:, None, None], 0.0)
 
 
 def _inside(split: str | None) -> bool:

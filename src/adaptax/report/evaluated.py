@@ -54,13 +54,26 @@ def missing(bare: list[Folder], count: int) -> Markup:
 
 
 def grouped(folders: list[Folder]) -> dict[str, list[Shown]]:
-    """Evaluations by environment and split, each with a name that tells it from the others of its group."""
-    found: dict[str, list[tuple[Folder, Result]]] = {}
+    """Evaluations by environment, its fields, split and episodes, each with a name that tells it from its group's."""
+    found: dict[tuple, list[tuple[Folder, Result]]] = {}
     for folder in folders:
         for result in folder.results:
-            title = f"{clean(result.data['environment'])}, {clean(result.data['split'])} tasks"
-            found.setdefault(title, []).append((folder, result))
-    return {title: _named(members, folders) for title, members in found.items()}
+            found.setdefault(_setting(result.data), []).append((folder, result))
+    return {_title(setting, list(found)): _named(members, folders) for setting, members in found.items()}
+
+
+def _setting(data: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """What evaluations must share to stand beside each other: the title of their section, and all that may vary."""
+    fields = [f"{clean(name)}={clean(value)}" for name, value in (data.get("environment_fields") or {}).items()]
+    return f"{clean(data['environment'])}, {clean(data['split'])} tasks", (*fields, f"episodes={data.get('episodes')}")
+
+
+def _title(setting: tuple[str, tuple[str, ...]], others: list) -> str:
+    """The title, with what tells it from others of that title."""
+    title, varying = setting
+    alike = [words for other, words in others if other == title]
+    apart = [word for word in varying if not all(word in words for words in alike)]
+    return f"{title}, {' '.join(apart)}" if apart else title
 
 
 def _named(members: list[tuple[Folder, Result]], folders: list[Folder]) -> list[Shown]:
@@ -126,16 +139,26 @@ def glossary(data: list[dict[str, Any]]) -> Markup:
 
 
 def main_result(folder: Folder) -> dict[str, Any]:
-    """The evaluation that stands for a run: own environment, test tasks, best checkpoint, where there is one."""
+    """The evaluation that stands for a run: on its own environment, with nothing changed; empty where there is none.
+
+    Of several, one on test tasks, of the best checkpoint, in lives of the usual length, on most tasks.
+    """
+    own = {"environment": folder.environment, "environment_fields": folder.config["environment"].get("fields") or {}}
+    swept = set(folder.config["settings"].get("sweep") or {})
     data = [result.data for result in folder.results]
-    own = lambda d: clean(d["environment"]) == folder.environment
-    wanted = lambda d: (own(d), d["split"] == "test", d.get("checkpoint") == "best")
-    return max(data, key=wanted) if data else {}
+    kept = [
+        d for d in data if own == own | {k: d[k] for k in own if k in d} and swept >= set(d.get("learner_fields") or {})
+    ]
+    usual = lambda d: (d.get("asked") or {}).get("episodes") is None
+    wanted = lambda d: (d["split"] == "test", d.get("checkpoint") == "best", usual(d), number(d.get("tasks")))
+    return max(kept, key=wanted, default={})
 
 
 def normalised(data: dict[str, Any]) -> str:
-    """The normalised score; empty where there is none."""
-    return "" if not data or data.get("normalised") is None else text(data["normalised"])
+    """The normalised score, with what it is of where that is not the total return; empty where there is none."""
+    if not data or data.get("normalised") is None:
+        return ""
+    return text(data["normalised"]) + (" after the last phase" if data.get("normalised_of") == "phase_return" else "")
 
 
 def uneven(data: dict[str, Any]) -> bool:

@@ -95,7 +95,8 @@ def tiles(folder: Folder) -> list[Markup]:
         text(data["total_return"]), f"total return on {clean(data['split'])} tasks", bounds(data, "total_return")
     )
     by = f"0 is random, 1 is {clean(data.get('normalised_by'))}"
-    score = [tile(normalised(data), "normalised", by)] if normalised(data) else []
+    value, _, after = normalised(data).partition(" ")
+    score = [tile(value, f"normalised {after}".rstrip(), by)] if value else []
     return [total, *score, *ends_tile(data), trained]
 
 
