@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from adaptax.core.env import Environment, Sampler, TaskSplit
 from adaptax.core.types import PRNGKey
 from adaptax.envs.physics import Spread, direction, doublings, factors, factors_outside, physics_problems
-from adaptax.fields import Count, Fraction
+from adaptax.fields import Count, Fraction, Positive
 from adaptax.ops.spaces import Box, Discrete
 
 # Gymnasium's CartPole-v1.
@@ -58,16 +58,15 @@ class CartPole(Environment):
     $(x, \dot x, \theta, \dot\theta)$. For the same parameters it equals Gymnasium's CartPole-v1 step by step.
 
     The physics are drawn log-uniformly within a factor around the standard, and the motor is reversed in half of the
-    tasks: linear feedback that balances one half topples the other. Every pole can be balanced: the weakest motor,
-    1.25 N, holds the heaviest cart and pole, 1.4 kg, in the strongest gravity, 11.8 m/s^2, up to 0.076 rad, and a start
-    near 0.05 drifts no further than 0.064. Feedback whose sign switches with the state needs no direction (Drakunov,
-    1993, "Sliding mode control of the systems with uncertain direction of control vector"), so a policy without memory
-    can be good at both halves where the size of the force is known: with factors of 2 everywhere, `multi-task` stands
-    196 steps without adapting. Hence the wide spread of the force, and small ones elsewhere, which keep every pole
-    balanceable.
+    tasks: linear feedback that balances one half topples the other. The motor is weak, and the pole leans at first, by
+    0.6 to 0.8 of the largest angle at which a push still wins against gravity, $\theta_c = |F| / (M g)$ (at most 12
+    degrees): every pole can be balanced, but a few wrong pushes are fatal. Where there is time to find out, nothing
+    need be known: feedback whose sign switches with the state balances whatever the direction (Drakunov, 1993, "Sliding
+    mode control of the systems with uncertain direction of control vector"), and a policy without memory learns it.
+    With `motor=10`, `lean=0` and factors of 2, `multi-task` stands 196 steps without adapting.
 
-    Known values: linear-quadratic feedback for the standard physics stands all 200 steps wherever the motor is not
-    reversed and 10 where it is, 105 on average; told the direction, it stands 200 everywhere; random actions stand 23.
+    Known values: linear-quadratic feedback for the middle of the range stands 200 steps wherever the motor is not
+    reversed and 10 where it is, 105 on average; told the direction, it stands 200 everywhere; random actions stand 16.
 
     Splits: `train`, `validation` and `test` are fresh draws (kind `iid`); `ood` draws every factor outside the range
     of training, by up to its 1.25th power.
@@ -81,13 +80,17 @@ class CartPole(Environment):
         gravity_spread: The same for gravity.
         force_spread: The same for the size of the force.
         reversed_motors: Fraction of the tasks in which action 1 pushes to the left.
+        motor: Force in the middle of its range, N; Gymnasium's is 10.
+        lean: How far the pole leans at most when an episode begins, as a fraction of $\theta_c$, and at least three
+            quarters of that; 0 begins as Gymnasium does, up to 0.05 rad.
 
     References:
         Barto, Sutton and Anderson, 1983, "Neuronlike adaptive elements that can solve difficult learning control
         problems"; Towers et al., 2024, "Gymnasium", arXiv:2407.17032, environment CartPole-v1.
 
     Differences from the paper:
-        The physics vary from task to task; `horizon` is 200 (CartPole-v0), not 500.
+        The physics vary from task to task; the motor is weaker and the pole leans at first; `horizon` is 200
+        (CartPole-v0), not 500.
     """
 
     horizon: Count = 200
@@ -96,13 +99,20 @@ class CartPole(Environment):
     cart_mass_spread: Spread = 1.2
     pole_mass_spread: Spread = 2.0
     gravity_spread: Spread = 1.2
-    force_spread: Spread = 8.0
+    force_spread: Spread = 1.5
     reversed_motors: Fraction = 0.5
+    motor: Positive = 2.0
+    lean: Fraction = 0.8
 
     observation_space = property(lambda self: Box(-math.inf, math.inf, (4,)))
     action_space = property(lambda self: Discrete(2))
     episode_steps = property(lambda self: self.horizon)
     episodes = property(lambda self: self.tries)
+
+    @property
+    def middle(self) -> CartPolePhysics:
+        """The middle of the range of the physics."""
+        return STANDARD._replace(force=self.motor)
 
     @property
     def tasks(self) -> TaskSplit:
@@ -116,7 +126,7 @@ class CartPole(Environment):
 
         def sample(key: PRNGKey) -> CartPolePhysics:
             key_size, key_direction = jax.random.split(key)
-            physics = CartPolePhysics(*(draw(key_size, spreads) * jnp.asarray(STANDARD, float)))
+            physics = CartPolePhysics(*(draw(key_size, spreads) * jnp.asarray(self.middle, float)))
             return physics._replace(force=physics.force * direction(key_direction, self.reversed_motors))
 
         return sample
@@ -126,9 +136,12 @@ class CartPole(Environment):
         return physics_problems(task, signed="force")
 
     def reset(self, task: CartPolePhysics, key: PRNGKey) -> tuple[CartPoleState, Float[Array, "4"]]:
-        """Near the middle, nearly upright, nearly at rest."""
-        del task
-        start = jax.random.uniform(key, (4,), minval=-START, maxval=START)
+        """Near the middle and nearly at rest; the pole leans to either side."""
+        key_start, key_lean, key_side = jax.random.split(key, 3)
+        start = jax.random.uniform(key_start, (4,), minval=-START, maxval=START)
+        if self.lean:
+            fraction = self.lean * jax.random.uniform(key_lean, minval=0.75)
+            start = start.at[2].set(fraction * caught(task) * jax.random.rademacher(key_side, (), float))
         return CartPoleState(*start, time=jnp.zeros((), jnp.int32)), start
 
     def step(
@@ -152,8 +165,14 @@ class CartPole(Environment):
         return after, observation, jnp.ones(()), terminated, (after.time >= self.horizon) & ~terminated
 
     def describe(self, task: CartPolePhysics) -> Float[Array, "6"]:
-        """Doublings of the standard parameters, and the direction of the motor."""
-        return jnp.append(doublings(jnp.stack(task), STANDARD), jnp.sign(task.force))
+        """Doublings of the middle of the range, and the direction of the motor."""
+        return jnp.append(doublings(jnp.stack(task), self.middle), jnp.sign(task.force))
+
+
+def caught(task: CartPolePhysics) -> Float[Array, ""]:
+    """The largest angle (rad) from which a push still wins against gravity, or that is not an end."""
+    weight = (task.cart_mass + task.pole_mass) * task.gravity
+    return jnp.minimum(jnp.abs(jnp.asarray(task.force)) / weight, MAX_ANGLE)
 
 
 def _accelerations(
