@@ -36,7 +36,7 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
 
 
 ALONE = ("bernoulli-bandit", "grid-navigation")  # here only rl2 is published
-STEPS = {"point-navigation": [0.5, 1.0, 1.5], "cartpole": [2.0, 3.0, 5.0], "pendulum": [1.0, 2.0, 5.0]}
+STEPS = {"point-navigation": [0.5, 1.0, 1.5], "cartpole": [1.0, 2.0, 3.0], "pendulum": [1.0, 2.0, 5.0]}
 FINE_TUNING = {
     "point-navigation": {"inner_lr": [0.1, 0.5, 2.0], "learning_rate": [1e-3, 3e-3]},
     "cartpole": {"inner_lr": [0.3, 1.0, 3.0], "learning_rate": [3e-3, 1e-2]},

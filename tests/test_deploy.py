@@ -104,6 +104,28 @@ def test_an_adapted_agent_can_be_kept_and_taken_up_again(tmp_path: Path) -> None
     again = agent.begin(seed=0, adapted=tmp_path / "agent.safetensors")
     np.testing.assert_array_equal(again.adapted.carry, life.adapted.carry)
     assert np.abs(np.asarray(life.adapted.carry)).max() > 0
+    for one in (life, again):  # the last action and reward enter the memory with the next step
+        one.act(np.zeros(1), explore=False)
+        one.observe(np.zeros(1), 0.0, True, False)
+    np.testing.assert_array_equal(again.adapted.carry, life.adapted.carry)
+
+
+def test_actions_stay_within_the_bounds_and_keep_their_shape() -> None:
+    run = ax.train(ax.MAML(tasks=2, copies=2, hidden=4, log_std=3.0), POINT, meta_steps=1)
+    one, two = ax.load(run).begin(), ax.load(run, copies=2).begin()
+    for _ in range(5):
+        single, double = one.act(np.zeros(2)), two.act(np.zeros((2, 2)))
+        assert single.shape == (2,) and double.shape == (2, 2)
+        assert np.abs(double).max() <= 0.1 + 1e-6 >= np.abs(single).max()
+        one.observe(np.zeros(2), 0.0, False, False)
+        two.observe(np.zeros((2, 2)), 0.0, False, False)
+
+
+def test_copies_are_counted() -> None:
+    run = ax.train(ax.Random(tasks=2), BANDIT, meta_steps=1)
+    for copies in (0, -1):
+        with pytest.raises(ConfigError, match="copies"):
+            ax.load(run, copies=copies)
 
 
 def test_an_observation_of_another_shape_is_refused() -> None:

@@ -1,5 +1,6 @@
 """What an evaluation may say, and when it must say nothing."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from adaptax.core.types import Schedule
 from adaptax.errors import ConfigError, NumericalError
 from adaptax.evaluation import comparable_references
 from adaptax.measure import draw_tasks
+from adaptax.nn.net import pure
 from adaptax.testing.probes import GoalOnLine
 
 BANDIT = ax.make("bernoulli-bandit", arms=3, pulls=4)
@@ -96,6 +98,20 @@ def test_an_oracle_is_told_the_task(random: ax.Run) -> None:
     told = ax.train(ax.Oracle(tasks=2, copies=2, minibatches=1, hidden=4), LINE, meta_steps=1)
     lost = ax.train(ax.Scratch(tasks=2, copies=2, hidden=4), LINE, meta_steps=1)
     assert "oracle run" in ax.evaluate(lost, tasks=5, oracle=told).references
+    with pytest.raises(ConfigError, match="not the environment of the test"):
+        ax.evaluate(lost, tasks=5, oracle=told, env=ax.make("point-navigation", horizon=6))
+    swept = ax.train(
+        ax.Oracle(tasks=2, copies=2, minibatches=1, hidden=4), LINE, meta_steps=1, sweep={"log_std": [-1.0, 1.0]}
+    )
+    with pytest.raises(ConfigError, match="oracle's run is a sweep"):
+        ax.evaluate(lost, tasks=5, oracle=swept)
+
+
+def test_a_life_of_short_phases_holds_the_episodes_asked_for() -> None:
+    learner = ax.Scratch(tasks=2, copies=1, steps=5, inner_steps=2).bind(ax.make("point-navigation", horizon=10).spec())
+    assert learner.schedule() == Schedule(3, 5, 1)
+    assert learner.schedule(4) == Schedule(8, 5, 1)
+    assert ax.MultiTask(steps=20).bind(learner.bound).schedule(3).phases == 2
 
 
 def test_it_says_whether_tasks_are_fresh_draws_or_were_never_trained_on(random: ax.Run) -> None:
@@ -113,3 +129,13 @@ def test_seeds_of_scratch_start_apart() -> None:
     runs = [ax.train(ax.Scratch(tasks=2, copies=2, hidden=4), LINE, meta_steps=1, seed=seed) for seed in (0, 1)]
     first, second = (ax.evaluate(run, tasks=5).samples.total_return for run in runs)
     assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "message"),
+    [(2, 5, r"gives an array of shape \(5,\); it must give \(2,\)"), (3, 2, "network cannot read the 2 numbers")],
+)
+def test_a_network_of_the_wrong_size_is_refused(inputs: int, outputs: int, message: str) -> None:
+    network = pure(lambda key: eqx.nn.Linear(inputs, outputs, key=key))
+    with pytest.raises(ConfigError, match=message):
+        ax.train(ax.MAML(tasks=2, copies=2, network=network), LINE, meta_steps=1)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -275,9 +276,11 @@ def test_numbers_that_are_not_finite_end_the_training_and_spoil_nothing(tmp_path
     folder = tmp_path / "run"
     arguments = {"meta_steps": 4, "seed": 7, "seeds": 2, "out": folder, "checkpoint_every": 1}
     ax.train(TINY, ENV, **arguments, callbacks=[lambda now: now.step == 2])
-    wild = ax.RL2(tasks=4, minibatches=1, hidden=8, learning_rate=1e30)
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(re.sub(r'"learning_rate": [\d.e-]+', '"learning_rate": 1e30', config))
     with pytest.raises(NumericalError) as stopped:
-        ax.resume(folder, learner=wild)
+        ax.resume(folder)
+    (folder / "config.json").write_text(config)
     told = str(stopped.value)
     for words in ("of seed 7 is not finite at meta-step 3", "checkpoints/2", "smaller learning_rate or max_gradient"):
         assert words in told
@@ -290,6 +293,20 @@ def test_numbers_that_are_not_finite_end_the_training_and_spoil_nothing(tmp_path
     run = ax.resume(folder)
     assert run.step == 4 and np.isfinite(run.saved.best_score).all()
     assert "reason" not in json.loads((folder / "run.json").read_text())
+
+
+def test_a_run_goes_on_as_it_began(tmp_path: Path) -> None:
+    ax.train(TINY, ENV, meta_steps=3, out=tmp_path / "run", callbacks=[lambda now: True])
+    changed = {
+        r"began with rl2.learning_rate = 0\.\d+, not 0.1": {"learner": dataclasses.replace(TINY, learning_rate=0.1)},
+        "began with the learner rl2, not random": {"learner": ax.Random(tasks=4)},
+        r"began with bernoulli-bandit.pulls = \d+, not 7": {"env": dataclasses.replace(ENV, pulls=7)},
+        "began with the environment bernoulli-bandit, not grid-navigation": {"env": ax.make("grid-navigation")},
+    }
+    for message, given in changed.items():
+        with pytest.raises(ConfigError, match=message):
+            ax.resume(tmp_path / "run", **given)
+    assert ax.resume(tmp_path / "run", learner=TINY, env=ENV).step == 3
 
 
 def test_numbers_that_are_not_finite_are_named_with_their_seed_and_sweep() -> None:

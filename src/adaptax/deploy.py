@@ -16,17 +16,32 @@ from adaptax.config import checked_arguments
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.host import act_all, adapt_all, begin_lives, phase_keys, stack
 from adaptax.core.learner import Learner, traced
+from adaptax.core.lifetime import Life
 from adaptax.core.types import Agent as AgentState
 from adaptax.core.types import PyTree, Schedule, Step, Task, Transition
 from adaptax.errors import ConfigError
 from adaptax.evaluation import interval_text, number_text
 from adaptax.fields import Count, Whole
 from adaptax.measure import Samples, measure
+from adaptax.ops.spaces import Discrete
 from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.registry import name_of
 from adaptax.runs import Run, elsewhere, opened
 
 ArrayLike = Any  # whatever numpy makes an array of
+
+
+class Kept(NamedTuple):
+    """What a life goes on from: the agent, and what it did and got last, which a memory reads with its next step."""
+
+    agent: AgentState
+    action: Any
+    reward: Any
+
+
+def kept(life: Life) -> Kept:
+    """Of one life or several."""
+    return Kept(life.agent, life.step.previous_action, life.step.previous_reward)
 
 
 class Agent:
@@ -61,7 +76,9 @@ class Agent:
         keys = jax.random.key(seed)[None]
         life = begin_lives(self.learner, self.meta, jnp.zeros(1), told, keys, self.schedule.copies)
         if adapted is not None:
-            life = life._replace(agent=from_arrays(load_file(adapted), life.agent, Path(adapted)))
+            agent, action, reward = from_arrays(load_file(adapted), kept(life), Path(adapted))
+            step = life.step._replace(previous_action=action, previous_reward=reward)
+            life = life._replace(agent=agent, step=step)
         return LifeInHand(self, life)
 
 
@@ -91,6 +108,9 @@ class LifeInHand:
             observation: What is seen now; after an episode's end, the first observation of the next one.
             explore: Whether to try things; None is the learner's own way of living in a new task.
 
+        Returns:
+            The action, shaped as the space that the agent was trained on (from Gymnasium: flat), within its bounds.
+
         Raises:
             ValueError: The observation is none of the space that the agent was trained on.
         """
@@ -100,7 +120,8 @@ class LifeInHand:
         moment = np.int32(len(self._records))
         action, carry, extras = act_all(learner, self.agent.meta, self._life, self._keys, moment, explore)
         self._pending = (np.asarray(action), carry, jax.tree.map(np.asarray, extras))
-        return np.asarray(self._pending[0][0] if self.agent.schedule.copies > 1 else self._pending[0][0, 0])
+        chosen = self._within(self._pending[0])
+        return chosen[0] if self.agent.schedule.copies > 1 else np.asarray(chosen[0, 0])
 
     def observe(
         self,
@@ -148,6 +169,13 @@ class LifeInHand:
             raise ValueError(f"the observation is {seen}; it must be {space.content}")
         return seen.reshape(like.shape).astype(like.dtype)
 
+    def _within(self, actions: np.ndarray) -> np.ndarray:
+        """Actions as a plant may take them; what the policy meant is recorded as it is."""
+        space = self.agent.learner.bound.action
+        if isinstance(space, Discrete):
+            return actions
+        return np.clip(actions, *(np.reshape(bound, space.shape) for bound in space.bounds()))
+
     def _adapt(self) -> None:
         agent, data = self.agent, stack(self._records, axis=1)
         self._life, self._records = adapt_all(agent.learner, agent.meta, self._life, data), []
@@ -158,7 +186,7 @@ class LifeInHand:
 
     def save(self, path: str | Path) -> None:
         """Keeps the adapted agent in a safetensors file; `Agent.begin(adapted=path)` takes it up again."""
-        save_file(to_arrays(self.adapted), path)
+        save_file(to_arrays(kept(self._life)), path)
 
 
 def load(
@@ -182,6 +210,7 @@ def load(
         CheckpointError: the folder is no run, or has no such checkpoint.
         ConfigError: the learner or environment must be given.
     """
+    (copies,) = checked_arguments(copies=(copies, Count | None))
     run = opened(run, env, learner)
     index = best_index(run)
     schedule = run.learner.schedule()._replace(copies=copies or 1)
@@ -200,7 +229,7 @@ class Adaptation(NamedTuple):
     environment: str
     lives: int
     samples: Samples  # leading axes [1, lives]
-    agent: AgentState  # of the first life, after its last phase
+    agent: Kept  # of the first life, after its last phase
 
     def as_dict(self) -> dict[str, Any]:
         """Returns per episode with intervals over lives, and the greedy return before and after."""
@@ -267,8 +296,8 @@ def adapt(
     every = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (lives, *np.shape(x))), task)
     every = every if isinstance(env, HostEnvironment) else jax.tree.map(jnp.asarray, every)
     keys = jax.random.split(key_lives, lives)
-    samples, agents = measure(learner, env, meta, every, keys, learner.schedule(episodes), None)
-    first = jax.tree.map(lambda x: x[:1], agents)  # a life of its own, as `Agent.begin` makes it
+    samples, ended = measure(learner, env, meta, every, keys, learner.schedule(episodes), None)
+    first = jax.tree.map(lambda x: x[:1], kept(ended))  # a life of its own, as `Agent.begin` makes it
     wide = Samples(*(x[None] for x in samples))
     return Adaptation(name_of(run.learner), name_of(env), lives, wide, first)
 

@@ -260,7 +260,7 @@ def _members(run: Run, point: int | None) -> range:
     seeds, points = run.settings.seeds, run.settings.width // run.settings.seeds
     if point is None and points > 1:
         names = "; ".join(f"{i}: {run.settings.swept(i * seeds)}" for i in range(points))
-        raise ConfigError(f"this run is a sweep: say which point to evaluate, of {names}")
+        raise ConfigError(f"{name_of(run.learner)}'s run is a sweep: say which point to evaluate, of {names}")
     if point is not None and not 0 <= point < points:
         raise ConfigError(f"point is {point}; it must be >= 0 and < {points}, the points of the sweep")
     return range((point or 0) * seeds, ((point or 0) + 1) * seeds)
@@ -275,6 +275,13 @@ def _opened_oracle(
         raise ConfigError(
             f"oracle is a run of {name_of(run.learner)}, which is not told the task; give one of `oracle`"
         )
+    where = lambda one: (name_of(one), values_of(one))
+    if where(run.env) != where(env):
+        raise ConfigError(
+            f"oracle was trained on {name_of(run.env)} {values_of(run.env)}, which is not the environment of the test, "
+            f"{name_of(env)} {values_of(env)}; train one there: adaptax train oracle ..."
+        )
+    _members(run, None)
     return elsewhere(run, env, None, "best")
 
 

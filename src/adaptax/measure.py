@@ -54,7 +54,7 @@ def measure(
     schedule: Schedule,
     split: str | None,
 ) -> tuple[Samples, PyTree]:
-    """Lives in the tasks given, for one seed; samples have leading axis `[N]`. Also the agents of the last block.
+    """Lives in the tasks given, for one seed; samples have leading axis `[N]`. Also the lives of the first block.
 
     Large numbers of tasks are examined in blocks of one size, so that memory stays bounded and one program serves all.
     """
@@ -64,16 +64,16 @@ def measure(
     limit, each = (SIMULATORS, 2) if on_host else (CELLS, schedule.phases * schedule.steps)  # simulators, with probes
     most = max(1, limit // (each * schedule.copies))
     block = math.ceil(count / math.ceil(count / most))
-    parts, agent = [], None
+    parts, lives = [], None
     for start in range(0, count, block):
         rows = np.minimum(np.arange(start, start + block), count - 1)  # the last block is padded with its last task
         lived = run(learner, env, meta, jax.tree.map(lambda x: x[rows], tasks), keys[rows], schedule, split)  # noqa: B023
-        agent = lived.agent if start == 0 else agent
+        lives = lived.life if start == 0 else lives
         kept = min(block, count - start)
-        part = jax.tree.map(lambda x: np.asarray(x)[:kept], lived._replace(agent=()))  # noqa: B023
+        part = jax.tree.map(lambda x: np.asarray(x)[:kept], lived._replace(life=()))  # noqa: B023
         _check(part, start)
         parts.append(summarise(part, learner.reset_each_phase))
-    return Samples(*(_padded(list(column), np.concatenate) for column in zip(*parts, strict=True))), agent
+    return Samples(*(_padded(list(column), np.concatenate) for column in zip(*parts, strict=True))), lives
 
 
 def _check(lived: Lived, start: int) -> None:

@@ -131,7 +131,7 @@ def test_the_replay_learner_learns_within_a_life():
     np.testing.assert_array_equal(lived.probe[:, 0], [1.0, 0.0])
     np.testing.assert_array_equal(lived.probe[:, -1], [1.0, 1.0])
     # the optimal values, in the cells that lead to the goal of task 1
-    np.testing.assert_allclose(lived.agent.inner.q[1, [2, 3], 1], [0.9, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(lived.life.agent.inner.q[1, [2, 3], 1], [0.9, 1.0], rtol=1e-6)
 
 
 # (b) Lives that outlast a meta-step

@@ -149,7 +149,7 @@ def test_starts_are_spread_as_in_gymnasium():
 
 def test_poles_lean_as_far_as_can_be_caught():
     env = CartPole(lean=0.8)
-    tasks = jax.vmap(env.tasks.ood)(jax.random.split(jax.random.key(1), 500))
+    tasks = jax.vmap(env.tasks.sampler("ood"))(jax.random.split(jax.random.key(1), 500))
     states, starts = jax.jit(jax.vmap(env.reset))(tasks, jax.random.split(jax.random.key(3), 500))
     limit = np.abs(tasks.force) / ((tasks.cart_mass + tasks.pole_mass) * tasks.gravity)
     fraction = np.asarray(starts[:, 2] / np.minimum(limit, 0.2094395))

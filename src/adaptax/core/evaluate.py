@@ -25,7 +25,7 @@ class Lived(NamedTuple):
     score: jax.Array  # [K, T, E] the rewards, or what the environment counts instead
     over: jax.Array  # [K, T, E] an episode ended with this step
     probe: jax.Array  # [K + 1] greedy return after k phases, mean over copies
-    agent: PyTree  # after the last phase
+    life: PyTree  # `Life` after the last phase
 
 
 def scores(env: AbstractEnvironment, task: Task, data: Transition, split: str | None) -> jax.Array:
@@ -62,7 +62,7 @@ def examine_one(
     life = born(learner, env, meta, task, key, schedule.copies)
     life, (score, over, could) = jax.lax.scan(phase, life, length=schedule.phases)
     last = probe(learner, env, meta, life, schedule, split)
-    return Lived(score, over, jnp.append(could, last), life.agent)
+    return Lived(score, over, jnp.append(could, last), life)
 
 
 @eqx.filter_jit

@@ -207,4 +207,4 @@ def host_examine(
             overs.append(data.terminated | data.truncated)
             probe(lives)
     score, over, probed = (jnp.asarray(np.stack(column, 1)) for column in (earned, overs, could))
-    return Lived(score, over, probed, lives.agent)
+    return Lived(score, over, probed, lives)

@@ -1,7 +1,9 @@
 """What the learners share that adapt a policy by gradient steps on what it lived: MAML, Reptile, scratch."""
 
+import math
 from abc import abstractmethod
 
+import jax
 from jaxtyping import Array
 
 from adaptax.core.learner import Learner
@@ -10,6 +12,12 @@ from adaptax.fields import Count, Fraction, NonNegative, Real
 from adaptax.inner.policy_gradient import Adapting, PolicyGradient
 from adaptax.nn.net import PureNet
 from adaptax.nn.policy import feed_forward
+
+
+def life_of(longest: int, episodes: int | None, usual: int, steps: int | None, copies: int) -> Schedule:
+    """Phases of `steps` (None: of one longest episode): the usual number, or as many as hold so many episodes."""
+    steps = steps or longest
+    return Schedule(math.ceil(episodes * longest / steps) if episodes else usual, steps, copies)
 
 
 class ByGradient(Learner):
@@ -64,7 +72,20 @@ class ByGradient(Learner):
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """K phases of one longest episode each: `episodes`, or enough for the inner steps and a last look."""
-        return Schedule(episodes or self.inner_steps + 1, self.steps or self.bound.episode_steps, self.copies)
+        return life_of(self.bound.episode_steps, episodes, self.inner_steps + 1, self.steps, self.copies)
+
+    def problems(self) -> list[str]:
+        """A network of one's own must read an observation and give what the actions need."""
+        if self.network is None or self.spec is None:
+            return []
+        features, outputs = self.spec.observation.size, self.spec.action.size
+        try:
+            params = jax.eval_shape(self.network.init, jax.random.key(0))
+            shape = jax.eval_shape(self.network.apply, params, jax.ShapeDtypeStruct((features,), float)).shape
+        except (TypeError, ValueError) as error:
+            return [f"network cannot read the {features} numbers of an observation: {error}"]
+        fits = shape == (outputs,)
+        return [] if fits else [f"network gives an array of shape {shape}; it must give ({outputs},) for these actions"]
 
     def begin(self, meta: PyTree, key: PRNGKey, descriptor: Array | None) -> tuple[Adapting, tuple]:
         """Every life begins at `start`; nothing is carried from step to step."""

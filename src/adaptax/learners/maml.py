@@ -123,10 +123,10 @@ class MAML(ByGradient):
 
     def problems(self) -> list[str]:
         """Several outer steps on one batch need the clipped loss."""
-        several = self.epochs > 1 and self.outer_loss != "ppo"
-        return (
-            ["epochs above 1 need outer_loss ppo: after one step the plain gradient is off-policy"] if several else []
-        )
+        wrong = super().problems()
+        if self.epochs > 1 and self.outer_loss != "ppo":
+            wrong.append("epochs above 1 need outer_loss ppo: after one step the plain gradient is off-policy")
+        return wrong
 
     def _optimiser(self) -> optax.GradientTransformation:
         return clipped_adam(self.learning_rate, self.max_gradient, self.bound.meta_steps * self.epochs)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from adaptax.core.learner import Learner, Privilege
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive, Real
+from adaptax.inner.by_gradient import life_of
 from adaptax.inner.policy_gradient import Adapting, PolicyGradient, phase_returns
 from adaptax.nn.net import mlp
 from adaptax.nn.policy import feed_forward
@@ -123,7 +124,7 @@ class MultiTask(Learner):
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """Training needs one phase; a life has as many as it has episodes."""
-        return Schedule(episodes or 1, self.steps or self.bound.episode_steps, self.copies)
+        return life_of(self.bound.episode_steps, episodes, 1, self.steps, self.copies)
 
     def init(self, key: PRNGKey) -> Meta:
         """Fresh parameters."""

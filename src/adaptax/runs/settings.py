@@ -95,7 +95,7 @@ def checked_settings(learner: Learner, env: AbstractEnvironment, devices: Any, *
     wrong = problems_of(learner, "learner") + problems_of(env, "env")
     for name, field in fields_of(Settings(1)).items():
         wrong += field.problems(name, given[name]) if name in given else []
-    if learner.tasks % learner.twins:
+    if not wrong and learner.tasks % learner.twins:
         wrong.append(f"tasks is {learner.tasks}; it must be a multiple of {learner.twins}, lives that share a task")
     wrong += sweep_problems(learner, given.get("sweep", {})) + device_problems(devices, learner, env)
     if wrong:

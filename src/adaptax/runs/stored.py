@@ -1,6 +1,7 @@
 """Runs in folders: what `config.json` holds, and the way back from it to a run, perhaps in another environment."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,23 @@ def stored_learner(config: dict[str, Any], given: Learner | None) -> Learner:
             f"give the learner with the same {names}: open_run(folder, learner=...)"
         )
     return learner
+
+
+def changed_since(folder: str | Path, learner: Learner | None, env: AbstractEnvironment | None) -> list[str]:
+    """What is not as it was when the run began: a run goes on as it began, or it is another run."""
+    config, found = read_config(folder), []
+    for what, given in (("learner", learner), ("environment", env)):
+        if given is not None:
+            then, fields = config[what]["name"], config[what]["fields"]
+            now = json.loads(json.dumps(values_of(given)))
+            if name_of(given) != then:
+                found.append(f"this run began with the {what} {then}, not {name_of(given)}: give that one")
+            else:
+                other = [
+                    f"{name} = {fields.get(name)!r}, not {now[name]!r}" for name in now if now[name] != fields.get(name)
+                ]
+                found += [f"this run began with {then}.{words}: give it as it was" for words in other]
+    return found
 
 
 def opened(run: Run | str | Path, env: AbstractEnvironment | None = None, learner: Learner | None = None) -> Run:

@@ -23,7 +23,7 @@ from adaptax.progress import Progress, Silent
 from adaptax.runs.folder import RunLog, create_folder, in_use
 from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
 from adaptax.runs.settings import checked_settings, device_problems, type_problems
-from adaptax.runs.stored import config_of, open_run
+from adaptax.runs.stored import changed_since, config_of, open_run
 
 VALIDATION_SEED = 20_000  # validation tasks are the same in every run; reported results use other seeds
 ALIKE = "though their episodes do not: where every step pays alike, train for the episode (rl2: across_episodes=False)"
@@ -128,9 +128,12 @@ def resume(
 
     Raises:
         CheckpointError: the folder is no run, or no checkpoint in it is whole.
-        ConfigError: the learner or environment must be given, or there are not that many devices.
+        ConfigError: the learner or environment must be given, or is not the one that the run began with, or there are
+            not that many devices.
         NumericalError: as in `train`.
     """
+    if wrong := changed_since(folder, learner, env):
+        raise ConfigError(*wrong)
     run = open_run(folder, learner=learner, env=env, unstarted=True)
     if wrong := device_problems(devices, run.learner, run.env):
         raise ConfigError(*wrong)
