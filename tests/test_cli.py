@@ -162,6 +162,14 @@ def test_a_wrong_preset_is_named_with_all_the_rest(capsys: pytest.CaptureFixture
         assert told in err
 
 
+def test_problems_of_fields_taken_together_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "rl2", "bernoulli-bandit", "--learner.minibatches", "7", "--env.slots", "2", "--seeds", "x"]
+    code, _, err = run(capsys, *words)
+    assert code == 2 and all(told in err for told in ("minibatches", "slots", "--seeds is 'x'"))
+    code, _, err = run(capsys, "train", "rl2", "bernoulli-bandit", "--seed", "99999999999")
+    assert code == 2 and "must be a whole number >= 0 and <= 2147483647" in err
+
+
 @pytest.mark.parametrize("word", ["²", "02", "bset"])
 def test_a_checkpoint_that_is_none(capsys: pytest.CaptureFixture[str], trained: Path, word: str) -> None:
     code, _, err = run(capsys, "evaluate", str(trained), "--checkpoint", word)

@@ -12,6 +12,7 @@ from adaptax.errors import ConfigError, NumericalError
 from adaptax.evaluation import comparable_references
 from adaptax.measure import draw_tasks
 from adaptax.nn.net import pure
+from adaptax.ops.spaces import Box
 from adaptax.testing.probes import GoalOnLine
 
 BANDIT = ax.make("bernoulli-bandit", arms=3, pulls=4)
@@ -139,3 +140,16 @@ def test_a_network_of_the_wrong_size_is_refused(inputs: int, outputs: int, messa
     network = pure(lambda key: eqx.nn.Linear(inputs, outputs, key=key))
     with pytest.raises(ConfigError, match=message):
         ax.train(ax.MAML(tasks=2, copies=2, network=network), LINE, meta_steps=1)
+
+
+def test_wrong_arguments_are_named(random: ax.Run) -> None:
+    with pytest.raises(ConfigError, match="point is -1"):
+        ax.evaluate(random, tasks=5, point=-1)
+
+
+def test_actions_of_several_axes_are_refused() -> None:
+    class Matrix(GoalOnLine):
+        action_space = property(lambda self: Box(-1.0, 1.0, (2, 2)))
+
+    with pytest.raises(ConfigError, match=r"actions have shape \(2, 2\); they must have one axis"):
+        ax.train(ax.Random(tasks=2), Matrix(), meta_steps=1)

@@ -27,11 +27,13 @@ class Field(NamedTuple):
     choices: tuple[str, ...] = ()
     optional: bool = False
 
-    def legal(self) -> str:
-        """What may stand here, in words."""
+    def legal(self, value: Any = None) -> str:
+        """What may stand here, in words; said of a value that is too large, with the largest."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
         extent = str(self.range or "")  # empty where every number will do
+        if self.range and isinstance(value, int | float) and value > self.range.high:
+            extent = self.range.words(up_to=True)
         number = "a number" if extent else "a finite number"
         words = {bool: "True or False", int: "a whole number", float: number, str: "text"}[self.kind]
         return f"{words} {extent}".rstrip() + (" or None" if self.optional else "")
@@ -64,7 +66,7 @@ class Field(NamedTuple):
 
     def problems(self, where: str, value: Any) -> list[str]:
         """What is wrong with `value`, in words."""
-        return [f"{where} is {value!r}; it must be {self.legal()}"] if self.wrong(value) else []
+        return [f"{where} is {value!r}; it must be {self.legal(value)}"] if self.wrong(value) else []
 
 
 def describe_field(name: str, hint: Any, default: Any, help_text: str) -> Field | None:

@@ -215,8 +215,10 @@ def evaluate(
     """
     begun = time.monotonic()
     run = opened(run, env)
-    numbers = checked_arguments(tasks=(tasks, Count), episodes=(episodes, Count | None), seed=(seed, Whole))
-    tasks, episodes, seed = numbers
+    numbers = checked_arguments(
+        tasks=(tasks, Count), episodes=(episodes, Count | None), seed=(seed, Whole), point=(point, Whole | None)
+    )
+    tasks, episodes, seed, point = numbers
     members = _members(run, point)
     learners, env, metas = elsewhere(run, env, learner_fields, checkpoint)
     learners, metas = [learners[i] for i in members], jax.tree.map(lambda x: x[members.start : members.stop], metas)

@@ -18,11 +18,14 @@ class Range(NamedTuple):
         return (self.low < value or (value == self.low and not self.open_low)) and value <= self.high
 
     def __str__(self) -> str:
-        """As a reader would write it."""
-        if self.low <= -_HUGE and self.high >= _HUGE:
-            return ""
+        """As a reader would write it; without ends that nobody meets."""
+        return "" if self.low <= -_HUGE and self.high >= _HUGE else self.words(self.high < _LARGEST_INT)
+
+    def words(self, up_to: bool) -> str:
+        """The range, with its upper end or without."""
         low = f"> {self.low:g}" if self.open_low else f">= {self.low:g}"
-        return low if self.high >= _LARGEST_INT else f"{low} and <= {self.high:g}"
+        high = f"{self.high}" if isinstance(self.high, int) else f"{self.high:g}"
+        return f"{low} and <= {high}" if up_to else low
 
 
 Count = Annotated[int, Range(1, _LARGEST_INT)]

@@ -130,6 +130,12 @@ def test_the_descriptor_is_the_tasks_numbers_unless_a_function_says_otherwise():
     np.testing.assert_array_equal(env.describe(draw(None)), [9.0])
 
 
+@pytest.mark.parametrize("given", [{"episodes": 0}, {"episode_steps": -1}])
+def test_numbers_are_judged(given):
+    with pytest.raises(ConfigError, match=f"{next(iter(given))} is .*; it must be a whole number >= 1"):
+        from_gymnasium("CartPole-v1", **given)
+
+
 @pytest.mark.parametrize("make", ["CartPole-v1", lambda: gym.make("CartPole-v1")])
 def test_one_plain_environment_is_one_task(make):
     env = from_gymnasium(make)

@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from adaptax.config import checked_arguments
 from adaptax.core.env import Environment, HostEnvironment, Simulator, TaskSplit
 from adaptax.core.types import PRNGKey, Task
 from adaptax.errors import ConfigError, FaultyEnvironmentError
+from adaptax.fields import Count
 from adaptax.ops.spaces import Box, Discrete, Space
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ def from_gymnasium(
     Raises:
         ImportError: Gymnasium is not installed.
         TypeError: `make` is no function, or a task holds something that is no number.
-        ConfigError: a space is not supported, or no episode limit is known; the message names the remedy.
+        ConfigError: a space is not supported, a number is wrong, or no episode limit is known; the message names the
+            remedy.
 
     Example:
         >>> import gymnasium as gym
@@ -70,6 +73,7 @@ def from_gymnasium(
         (Discrete(n=2), 500)
     """
     gym = _gymnasium()
+    episode_steps, episodes = checked_arguments(episode_steps=(episode_steps, Count | None), episodes=(episodes, Count))
     if isinstance(make, str):
         registered, make = make, lambda: gym.make(registered)
     if not callable(make):
@@ -90,7 +94,7 @@ def from_gymnasium(
             "or give from_gymnasium(..., episode_steps=200)"
         )
     odd = _numbers(ood) if ood else None
-    return GymnasiumEnvironment(maker, draw, odd, describe, spaces, int(limit), episodes, name)
+    return GymnasiumEnvironment(maker, draw, odd, describe, spaces, limit, episodes, name)
 
 
 def _time_limit(env: "gymnasium.Env") -> int | None:

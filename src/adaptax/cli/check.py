@@ -152,7 +152,7 @@ def check(words: Words, command: type, configs: dict[str, Any]) -> tuple[Any, Ch
     known = known_options(command, configs)
     named, found = check_given(words.given, command)
     found += preset_problems(words, command)
-    values, elsewhere = {"": named, "learner": {}, "env": {}}, []
+    values, elsewhere, faulty = {"": named, "learner": {}, "env": {}}, [], set()
     for name, text in words.options.items():
         group = name[2:].rpartition(".")[0]
         if name not in known:  # the fields of what is itself misspelt cannot be judged
@@ -161,12 +161,13 @@ def check(words: Words, command: type, configs: dict[str, Any]) -> tuple[Any, Ch
             continue
         problem, value = _parsed(name, known[name], text)
         found += problem
+        faulty |= {group} if problem else set()
         if value != known[name].default:
             values[group][known[name].name] = value
     found = found or elsewhere
     for group, config in configs.items():
-        if not found:
-            found = problems_of(dataclasses.replace(config, **values[group]), f"--{group}")
+        if group not in faulty:  # fields that are wrong alone are not judged together
+            found += problems_of(dataclasses.replace(config, **values[group]), f"--{group}")
     if found:
         raise ConfigError(*found)
     return command(**values.pop("")), values
@@ -206,4 +207,4 @@ def _parsed(name: str, field: Field, text: str | None) -> tuple[list[str], Any]:
     except ValueError:
         value = ...
     wrong = value is ... or field.wrong(value)
-    return ([f"{name} is '{text}'; it must be {field.legal()}"] if wrong else []), value
+    return ([f"{name} is '{text}'; it must be {field.legal(value)}"] if wrong else []), value

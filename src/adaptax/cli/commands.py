@@ -164,6 +164,7 @@ def own_environment(place: str) -> AbstractEnvironment:
     if not Path(path).is_file():
         raise ConfigError(f"--env-file is '{place}', and there is no file '{path}' here")
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # postponed annotations look there
+    sys.path.insert(0, str(Path(path).parent.resolve()))  # the file may import its neighbours, as if it were run
     try:
         spec.loader.exec_module(module)
         if not hasattr(module, name):

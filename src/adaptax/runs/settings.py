@@ -46,9 +46,15 @@ def type_problems(learner: Any, env: Any) -> list[str]:
     found = []
     if not isinstance(learner, Learner):
         found.append(f"learner is {learner!r}; give an instance, such as ax.RL2() or ax.make_learner('rl2')")
+    return found + environment_problems(env)
+
+
+def environment_problems(env: Any) -> list[str]:
+    """What is wrong with what is given as an environment."""
     if not isinstance(env, AbstractEnvironment):
-        found.append(f"env is {env!r}; give ax.make(name), or ax.from_gymnasium(make) for a Gymnasium environment")
-    return found
+        return [f"env is {env!r}; give ax.make(name), or ax.from_gymnasium(make) for a Gymnasium environment"]
+    shape = getattr(env.action_space, "shape", (1,))
+    return [] if len(shape) == 1 else [f"the environment's actions have shape {shape}; they must have one axis"]
 
 
 def sweep_problems(learner: Learner, sweep: Any) -> list[str]:

@@ -17,7 +17,7 @@ from adaptax.errors import CheckpointError, ConfigError
 from adaptax.registry import ENVIRONMENTS, LEARNERS, make, make_learner, name_of
 from adaptax.runs.folder import read_config, read_lines
 from adaptax.runs.run import Run, fresh, template
-from adaptax.runs.settings import Settings
+from adaptax.runs.settings import Settings, environment_problems
 
 
 def config_of(learner: Learner, env: AbstractEnvironment, settings: Settings) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def elsewhere(
         ConfigError: the fields of the environment, or those to change of the learner, are wrong.
     """
     env, changes = env or run.env, learner_fields or {}
-    if wrong := problems_of(env, name_of(env)):
+    if wrong := environment_problems(env) or problems_of(env, name_of(env)):
         raise ConfigError(*wrong)
     meta = run.meta(which)
     bound = [run.learner_of(index).bind(env.spec(run.settings.meta_steps)) for index in range(run.settings.width)]
