@@ -59,7 +59,7 @@ def trials(learner: str, env: str) -> list[dict[str, Any]]:
     if learner == "reptile":
         return grid(inner_lr=STEPS[env], learning_rate=[0.2, 0.5])
     if learner == "scratch":
-        return grid(inner_lr=[0.5, 2.0, 8.0], inner_decay=[0.0, 1.0])
+        return grid(inner_lr=[0.1, 0.5, 2.0] if env == "cartpole" else [0.5, 2.0, 8.0], inner_decay=[0.0, 1.0])
     if learner == "multi-task":
         return grid(**FINE_TUNING[env])
     if learner == "oracle":
