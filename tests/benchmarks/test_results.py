@@ -1,0 +1,46 @@
+"""The results that are committed are those of the presets and environments as they are."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from adaptax.presets import preset
+from adaptax.registry import make
+from adaptax.runs import values_of
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+RESULTS = {path.stem: json.loads(path.read_text()) for path in (FOLDER / "results").glob("*.json")}
+TRAINED = [name for name, data in RESULTS.items() if "runs" in data]
+TUNED = [name for name in RESULTS if name.startswith("tuning-")]
+
+
+@pytest.fixture
+def pairs(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    for name in [name for name in sys.modules if name.split(".")[0] == "speed"]:
+        monkeypatch.delitem(sys.modules, name)
+    return importlib.import_module("learning").PAIRS
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_result_is_of_the_preset_and_its_seeds_differ(name, pairs):
+    data, pair = RESULTS[name], pairs[name.removesuffix("-one-copy")]
+    learner, usual = preset(pair.learner, pair.env)
+    assert data["fields"] == values_of(learner)
+    assert data["environment_fields"] == values_of(make(pair.env, **pair.env_fields))
+    assert {run["meta_steps"] for run in data["runs"]} == {pair.meta_steps or usual}
+    assert len({str(run["phase_return"]) for run in data["runs"]}) == len(data["runs"])
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_presets_are_the_best_that_tuning_found(name):
+    found = {learner: entry for learner, entry in RESULTS[name].items() if isinstance(entry, dict) and "best" in entry}
+    assert found
+    for learner, entry in found.items():
+        scores = [(trial["score"], trial["fields"]) for trial in entry["trials"] if trial["score"] is not None]
+        assert entry["best"] == max(scores, key=lambda pair: pair[0])[1]
+        chosen = values_of(preset(learner, name.removeprefix("tuning-"))[0])
+        assert entry["best"].items() <= chosen.items(), learner
