@@ -21,7 +21,7 @@ from adaptax.evaluation import evaluate as evaluate_run
 from adaptax.evaluation import save_evaluation
 from adaptax.presets import preset, preset_of
 from adaptax.progress import Lines, say
-from adaptax.registry import ENVIRONMENTS, LEARNERS, lookup, make
+from adaptax.registry import ENVIRONMENTS, LEARNERS, lookup, make, name_of
 from adaptax.runs import Interrupted, Run, folder_name, opened
 from adaptax.runs import resume as resume_run
 from adaptax.runs import train as train_run
@@ -133,7 +133,8 @@ def adapt(options: asked.Adapt, changes: Changes) -> str:
     with console.capture() as captured:
         console.print(result.table())
     copies = run.learner.schedule().copies
-    load = "ax.load(run)" if copies == 1 else f"ax.load(run, copies={copies})"
+    given = [f"copies={copies}"] * (copies > 1) + ["env=..."] * (name_of(run.env) not in ENVIRONMENTS)
+    load = f"ax.load({', '.join(['run', *given])})"
     return f"{captured.get()}the adapted agent is kept in {kept}; in Python: {load}.begin(adapted=...)"
 
 

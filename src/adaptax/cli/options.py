@@ -16,8 +16,8 @@ EnvFile = Annotated[str | None, arg(help="Your own environment, as file.py:Name.
 class Train:
     """Train a learner on an environment. `adaptax train LEARNER ENV --help` shows the fields of both."""
 
-    learner_name: Annotated[Positional[str], arg(name="LEARNER", help="Name of the learner; see: adaptax list")]
-    env_name: Annotated[Positional[str], arg(name="ENV", help="Name of the environment; see: adaptax list")]
+    learner_name: Annotated[Positional[str], arg(metavar="LEARNER", help="Name of the learner; see: adaptax list")]
+    env_name: Annotated[Positional[str], arg(metavar="ENV", help="Name of the environment; see: adaptax list")]
     seed: Annotated[Whole, arg(help="First seed.")] = 0
     seeds: Annotated[Count, arg(help="Number of seeds, trained in one program.")] = 1
     meta_steps: Annotated[Count | None, arg(help="Updates of the outer loop; by default what the preset says.")] = None
@@ -89,7 +89,7 @@ class List:
 class Cite:
     """Print the papers behind a learner."""
 
-    learner_name: Annotated[Positional[str], arg(name="LEARNER", help="Name of the learner.")]
+    learner_name: Annotated[Positional[str], arg(metavar="LEARNER", help="Name of the learner.")]
     json: Annotated[bool, arg(help="Print as JSON.")] = False
 
 

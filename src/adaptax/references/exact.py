@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 # Beyond these the searches take longer than seconds; the functions then return None.
 MAX_MULTISETS = 400_000  # states of knowledge about several arms
 MAX_PULLS_TWO_ARMS = 150  # pulls of two arms: the tables grow with the fourth power
-MAX_WALKS = 500_000  # walks of one length to keep
+MAX_WALKS = 300_000  # walks of one length to keep
 MAX_GOALS = 48  # a set of goals and a cell share 64 bits
 QUICK_WALKS = 300  # walks of one length in the first search, which only has to find a good one
 

@@ -50,7 +50,7 @@ def create_folder(folder: Path, config: dict[str, Any]) -> None:
         "id": folder.name,
         "status": "created",
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [Path(sys.argv[0]).name.replace("__main__.py", "adaptax"), *sys.argv[1:]],
         "versions": {name: version(name) for name in ("adaptax", "jax", "jaxlib", "equinox", "optax", "numpy")},
         "python": platform.python_version(),
         "devices": [str(device) for device in jax.devices()],
