@@ -3,7 +3,8 @@
     python benchmarks/tuning.py point-navigation            # all learners
     python benchmarks/tuning.py cartpole maml multi-task
 
-Every trial trains one seed and is judged on validation tasks: by its greedy return averaged over the phases from 1 on,
+Every trial trains one seed (on cartpole two: whether a training gets off its first plateau, where one of the two
+directions is balanced, depends on the seed) and is judged on validation tasks: by its greedy return averaged over the phases from 1 on,
 or, where a learner is trained for the return of the whole life, by that. The seed and the keys differ from those of the
 results. `benchmarks/results/tuning-ENV.json` keeps every trial.
 """
@@ -27,6 +28,7 @@ from speed.timing import machine
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 100  # results use seeds 0, 1, 2
+SEEDS = {"cartpole": 2}
 TRIALS = 6
 
 
@@ -74,7 +76,9 @@ def trial(learner: str, env_name: str, fields: dict[str, Any]) -> dict[str, Any]
     meta_steps = max(1, int(meta_steps * LENGTH.get(env_name, 1.0)))
     begun = time.monotonic()
     try:
-        run = ax.train(replaced(base, fields, "learner"), env, meta_steps=meta_steps, seed=SEED)
+        run = ax.train(
+            replaced(base, fields, "learner"), env, meta_steps=meta_steps, seed=SEED, seeds=SEEDS.get(env_name, 1)
+        )
         return {"fields": fields, "train_seconds": round(time.monotonic() - begun, 1)} | judged(run, env_name)
     except NumericalError as error:
         return {"fields": fields, "score": None, "fault": str(error)}

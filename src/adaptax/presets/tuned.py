@@ -38,7 +38,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
         "default": POLICY | {"meta_steps": 100, "inner_lr": 0.5, "learning_rate": 1e-3}
     },
     ("oracle", "point-navigation"): {"default": ORACLE | {"meta_steps": 100, "learning_rate": 1e-3, "minibatches": 8}},
-    ("maml", "cartpole"): {"default": MAML | CARTPOLE | {"meta_steps": 100, "inner_lr": 1.0, "learning_rate": 1e-2}},
+    ("maml", "cartpole"): {"default": MAML | CARTPOLE | {"meta_steps": 100, "inner_lr": 2.0, "learning_rate": 1e-2}},
     ("scratch", "cartpole"): {"default": ALONE | CARTPOLE | {"inner_lr": 0.1, "inner_decay": 0.0}},
     ("multi-task", "cartpole"): {
         "default": POLICY | CARTPOLE | {"meta_steps": 200, "inner_lr": 3.0, "learning_rate": 1e-2}
