@@ -4,9 +4,9 @@
     python benchmarks/tuning.py cartpole maml multi-task
 
 Every trial trains one seed (on cartpole two: whether a training gets off its first plateau, where one of the two
-directions is balanced, depends on the seed) and is judged on validation tasks: by its greedy return averaged over the phases from 1 on,
-or, where a learner is trained for the return of the whole life, by that. The seed and the keys differ from those of the
-results. `benchmarks/results/tuning-ENV.json` keeps every trial.
+directions is balanced, depends on the seed) and is judged on validation tasks: by its greedy return averaged over the
+phases from 1 on, or, where a learner is trained for the return of the whole life, by that. Seeds and keys differ from
+those of the results. `benchmarks/results/tuning-ENV.json` keeps every trial.
 """
 
 import argparse
