@@ -39,6 +39,7 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
 
 ALONE = ("bernoulli-bandit", "grid-navigation")  # here only rl2 is published
 STEPS = {"point-navigation": [0.5, 1.0, 1.5], "cartpole": [1.0, 2.0, 3.0], "pendulum": [1.0, 2.0, 5.0]}
+SCRATCH_STEPS = {"point-navigation": [0.5, 2.0, 8.0], "cartpole": [0.1, 0.5, 2.0], "pendulum": [0.5, 2.0, 8.0]}
 FINE_TUNING = {
     "point-navigation": {"inner_lr": [0.1, 0.5, 2.0], "learning_rate": [1e-3, 3e-3]},
     "cartpole": {"inner_lr": [0.3, 1.0, 3.0], "learning_rate": [3e-3, 1e-2]},
@@ -61,7 +62,7 @@ def trials(learner: str, env: str) -> list[dict[str, Any]]:
     if learner == "reptile":
         return grid(inner_lr=STEPS[env], learning_rate=[0.2, 0.5])
     if learner == "scratch":
-        return grid(inner_lr=[0.1, 0.5, 2.0] if env == "cartpole" else [0.5, 2.0, 8.0], inner_decay=[0.0, 1.0])
+        return grid(inner_lr=SCRATCH_STEPS[env], inner_decay=[0.0, 1.0])
     if learner == "multi-task":
         return grid(**FINE_TUNING[env])
     if learner == "oracle":

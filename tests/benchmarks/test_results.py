@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,10 +17,7 @@ TUNED = [name for name in RESULTS if name.startswith("tuning-")]
 
 
 @pytest.fixture
-def pairs(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    for name in [name for name in sys.modules if name.split(".")[0] == "speed"]:
-        monkeypatch.delitem(sys.modules, name)
+def pairs(benchmarks):
     return importlib.import_module("learning").PAIRS
 
 

@@ -11,10 +11,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def speed(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    for name in [name for name in sys.modules if name.split(".")[0] == "speed"]:
-        monkeypatch.delitem(sys.modules, name)
+def speed(benchmarks):
     return importlib.import_module("speed.timing")
 
 

@@ -122,7 +122,7 @@ def beside(shown: list[Shown]) -> Markup:
     rows = []
     for one in shown:
         values = text(one.data["total_return"]), bounds(one.data, "total_return")
-        cells = [*values, normalised(one.data), text(one.data.get("iqm"))]
+        cells = [*values, normalised_cell(one.data), text(one.data.get("iqm"))]
         rows.append((number(one.data["total_return"]), [join(swatch(one.colour), one.label), *cells], "agent"))
     for name, value in figures.reference_rows([one.data for one in shown], [one.label for one in shown]):
         rows.append((value, [name, text(value), "exact" if name == "optimal" else "", "", ""], None))
@@ -143,22 +143,29 @@ def main_result(folder: Folder) -> dict[str, Any]:
 
     Of several, one on test tasks, of the best checkpoint, in lives of the usual length, on most tasks.
     """
-    own = {"environment": folder.environment, "environment_fields": folder.config["environment"].get("fields") or {}}
+    trained = folder.config["environment"]
+    own = {"environment": trained.get("name"), "environment_fields": trained.get("fields") or {}}
     swept = set(folder.config["settings"].get("sweep") or {})
-    data = [result.data for result in folder.results]
-    kept = [
-        d for d in data if own == own | {k: d[k] for k in own if k in d} and swept >= set(d.get("learner_fields") or {})
-    ]
+    unchanged = lambda d: all(d.get(k, v) == v for k, v in own.items()) and swept >= set(d.get("learner_fields") or {})
+    data = [result.data for result in folder.results if unchanged(result.data)]
     usual = lambda d: (d.get("asked") or {}).get("episodes") is None
     wanted = lambda d: (d["split"] == "test", d.get("checkpoint") == "best", usual(d), number(d.get("tasks")))
-    return max(kept, key=wanted, default={})
+    return max(data, key=wanted, default={})
 
 
 def normalised(data: dict[str, Any]) -> str:
-    """The normalised score, with what it is of where that is not the total return; empty where there is none."""
-    if not data or data.get("normalised") is None:
-        return ""
-    return text(data["normalised"]) + (" after the last phase" if data.get("normalised_of") == "phase_return" else "")
+    """The normalised score; empty where there is none."""
+    return "" if not data or data.get("normalised") is None else text(data["normalised"])
+
+
+def normalised_when(data: dict[str, Any]) -> str:
+    """What the normalised score is of, where that is not the total return; empty else."""
+    return "after the last phase" if data.get("normalised_of") == "phase_return" else ""
+
+
+def normalised_cell(data: dict[str, Any]) -> str:
+    """The normalised score and what it is of."""
+    return f"{normalised(data)} {normalised_when(data)}".strip()
 
 
 def uneven(data: dict[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adaptax.report.evaluated import evaluations, main_result, normalised, uneven
+from adaptax.report.evaluated import evaluations, main_result, normalised, normalised_cell, normalised_when, uneven
 from adaptax.report.folder import Folder, clean, metric, number, numbers
 from adaptax.report.html import Markup, join, pairs, swatch, table, tag
 from adaptax.report.reproduce import evaluate_command, install_command, recorded_command, train_snippet
@@ -79,7 +79,14 @@ def runs_table(folders: list[Folder]) -> Markup:
             f"{steps_made(folder):,}",
             best_validation(folder),
         ]
-        rows.append([join(swatch(index), folder.label), *cells, score.removesuffix(" ()"), normalised(data)])
+        rows.append(
+            [
+                join(swatch(index), folder.label),
+                *cells,
+                score.removesuffix(" ()"),
+                normalised_cell(data),
+            ]
+        )
     return table(head, rows)
 
 
@@ -95,8 +102,8 @@ def tiles(folder: Folder) -> list[Markup]:
         text(data["total_return"]), f"total return on {clean(data['split'])} tasks", bounds(data, "total_return")
     )
     by = f"0 is random, 1 is {clean(data.get('normalised_by'))}"
-    value, _, after = normalised(data).partition(" ")
-    score = [tile(value, f"normalised {after}".rstrip(), by)] if value else []
+    of = f"normalised {normalised_when(data)}".rstrip()
+    score = [tile(normalised(data), of, by)] if normalised(data) else []
     return [total, *score, *ends_tile(data), trained]
 
 

@@ -1,7 +1,6 @@
 """Runs in folders: what `config.json` holds, and the way back from it to a run, perhaps in another environment."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +78,13 @@ def changed_since(folder: str | Path, learner: Learner | None, env: AbstractEnvi
     config, found = read_config(folder), []
     for what, given in (("learner", learner), ("environment", env)):
         if given is not None:
-            then, fields = config[what]["name"], config[what]["fields"]
-            now = json.loads(json.dumps(values_of(given)))
-            if name_of(given) != then:
-                found.append(f"this run began with the {what} {then}, not {name_of(given)}: give that one")
-            else:
-                other = [
-                    f"{name} = {fields.get(name)!r}, not {now[name]!r}" for name in now if now[name] != fields.get(name)
-                ]
-                found += [f"this run began with {then}.{words}: give it as it was" for words in other]
+            name, fields = config[what]["name"], config[what]["fields"]
+            if name_of(given) != name:
+                found.append(f"this run began with the {what} {name}, not {name_of(given)}: give that one")
+                continue
+            for field, now in values_of(given).items():
+                if (then := fields.get(field)) != now:
+                    found.append(f"this run began with {name}.{field} = {then!r}, not {now!r}: give it as it was")
     return found
 
 
