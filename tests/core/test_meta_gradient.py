@@ -16,6 +16,8 @@ from adaptax.envs.grid import GridNavigation
 from adaptax.envs.point import PointNavigation
 from adaptax.inner.gradient import sgd_step
 from adaptax.learners.maml import MAML
+from adaptax.testing.compare import require_same
+from adaptax.testing.learners import small, witness
 from adaptax.testing.toys import Target
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -79,6 +81,14 @@ def test_equals_finite_differences(env, steps, learned):
     learner, meta, life = lived(tiny(inner_steps=steps, learn_step_sizes=learned), ENVIRONMENTS[env])
     assert life.data.reward.dtype == jnp.float64
     require_finite_differences(jax.jit(outer_loss(learner, meta, life)), meta.params)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_replay_derives_what_acted(env):
+    learner = small(MAML(learn_step_sizes=True)).bind(ENVIRONMENTS[env].spec())
+    lived = witness(learner, ENVIRONMENTS[env], learner.init(jax.random.key(0)), jax.random.key(1))
+    assert lived.lifetimes.data.reward.dtype == jnp.float64
+    require_same(lived.acted, lived.replayed, "in float64", relative=1e-12, absolute=1e-14)
 
 
 @pytest.mark.parametrize(
