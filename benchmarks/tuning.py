@@ -42,7 +42,7 @@ STEPS = {"point-navigation": [0.5, 1.0, 1.5], "cartpole": [1.0, 2.0, 3.0], "pend
 SCRATCH_STEPS = {"point-navigation": [0.5, 2.0, 8.0], "cartpole": [0.1, 0.5, 2.0], "pendulum": [0.5, 2.0, 8.0]}
 FINE_TUNING = {
     "point-navigation": {"inner_lr": [0.1, 0.5, 2.0], "learning_rate": [1e-3, 3e-3]},
-    "cartpole": {"inner_lr": [0.3, 1.0, 3.0], "learning_rate": [3e-3, 1e-2]},
+    "cartpole": {"inner_lr": [1.0, 3.0, 10.0], "learning_rate": [1e-2, 3e-2]},
     "pendulum": {"inner_lr": [0.03, 0.1, 0.3], "learning_rate": [3e-3, 1e-2]},
 }
 LENGTH = {"pendulum": 0.5}  # of a trial, in trainings

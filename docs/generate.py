@@ -169,8 +169,19 @@ def differences(name: str, folder: Path) -> str:
         parts += [
             f"Paired differences on the same {data['tasks']} tasks, {data['seeds']} seeds each ({link}):",
             table(head, rows),
+            verdict(ours, others),
         ]
     return "\n\n".join(parts)
+
+
+def verdict(ours: str, others: dict[str, Any]) -> str:
+    """Where a comparison's intervals exclude zero, in words."""
+    found = []
+    for word, decided in (("better", lambda low, high: low > 0), ("worse", lambda low, high: high < 0)):
+        for other, entry in others.items():
+            phases = [str(k) for k, bounds in enumerate(zip(*entry["ci95"], strict=True)) if decided(*bounds)]
+            found += [f"{word} than {other} at k = {', '.join(phases)}"] if phases else []
+    return f"In words: {ours} is {'; '.join(found)}. All other intervals hold zero."
 
 
 def usage(kind: str, name: str) -> str:

@@ -60,7 +60,8 @@ def test_every_damage_is_found(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="damaged"):
             checkpoint.verified(folder)
     state.write_bytes(whole)
-    for broken in ("", "{", "[]", json.dumps({"format": 1}), text[:-9]):
+    listed = json.dumps({"format": 1, "files": {"state.safetensors": []}})
+    for broken in ("", "{", "[]", json.dumps({"format": 1}), json.dumps({"format": 1, "files": 3}), listed, text[:-9]):
         manifest.write_text(broken)
         with pytest.raises(CheckpointError):
             checkpoint.verified(folder)

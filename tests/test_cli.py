@@ -407,3 +407,9 @@ def test_list_and_cite(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"bernoulli-bandit", "cartpole"} <= found["environments"].keys()
     code, out, _ = run(capsys, "cite", "maml")
     assert code == 0 and "1703.03400" in out
+
+
+def test_ctrl_c_is_no_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adaptax.cli.run_command", Mock(side_effect=KeyboardInterrupt))
+    code, out, err = run(capsys, "evaluate", "runs/any")
+    assert (code, out, err) == (130, "", "interrupted\n")

@@ -19,6 +19,7 @@ from adaptax.envs.bandits import BernoulliBandit
 from adaptax.envs.point import PointNavigation
 from adaptax.errors import CheckpointError, ConfigError
 from adaptax.fields import Count, Whole
+from adaptax.measure import draw_tasks
 
 BANDIT = ax.make("bernoulli-bandit", arms=3, pulls=6)
 GRID = ax.make("grid-navigation", size=3, horizon=5, tries=2)
@@ -70,7 +71,7 @@ class OwnPoint(PointNavigation):
 
 
 def test_runs_in_folders_are_opened_with_what_they_cannot_hold(tmp_path: Path) -> None:
-    smaller = lambda params, data: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params)) + data.reward.mean()
+    smaller = lambda rule, params, data: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params)) + data.reward.mean()
     learner, env = ax.MAML(tasks=2, copies=1, hidden=8, inner_loss=smaller), OwnPoint(horizon=5)
     run = ax.train(learner, env, meta_steps=1, out=tmp_path / "run")
     with pytest.raises(ConfigError, match="own inner_loss"):
@@ -104,6 +105,9 @@ def test_an_adapted_agent_can_be_kept_and_taken_up_again(tmp_path: Path) -> None
     again = agent.begin(seed=0, adapted=tmp_path / "agent.safetensors")
     np.testing.assert_array_equal(again.adapted.carry, life.adapted.carry)
     assert np.abs(np.asarray(life.adapted.carry)).max() > 0
+    (tmp_path / "other").write_text("not what was kept")
+    with pytest.raises(CheckpointError, match="other is damaged"):
+        agent.begin(adapted=tmp_path / "other")
     for one in (life, again):  # the last action and reward enter the memory with the next step
         one.act(np.zeros(1), explore=False)
         one.observe(np.zeros(1), 0.0, True, False)
@@ -154,8 +158,11 @@ def test_observe_before_act_is_refused() -> None:
 
 def test_an_oracle_must_be_told() -> None:
     agent = ax.load(ax.train(ax.Oracle(tasks=2, copies=2, minibatches=1, hidden=8), BANDIT, meta_steps=1))
-    with pytest.raises(ConfigError, match="descriptor of 3 numbers"):
+    with pytest.raises(ConfigError, match="3 finite numbers: this learner is told"):
         agent.begin()
+    for wrong in ([0.1, 0.9], [0.1, np.nan, 0.2]):
+        with pytest.raises(ConfigError, match="3 finite numbers: array"):
+            agent.begin(descriptor=np.array(wrong))
     assert agent.begin(descriptor=np.array([0.1, 0.9, 0.2])).act(np.zeros(1)) in (0, 1, 2)
 
 
@@ -173,6 +180,8 @@ def test_adapt_without_a_task_draws_a_test_task() -> None:
     run = ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1)
     result = ax.adapt(run, lives=3, episodes=5).as_dict()
     assert len(result["episode_return"]) == 5 and len(result["phase_return"]) == 2
+    task, _ = draw_tasks(BANDIT, "test", 3, seed=1)  # drawn as examinations are: by keys that no training uses
+    assert ax.adapt(run, task=task[0], lives=3, episodes=5).as_dict() == result
 
 
 def test_numbers_that_are_none_are_named_at_once() -> None:

@@ -12,6 +12,7 @@ from adaptax.errors import ConfigError, NumericalError
 from adaptax.evaluation import comparable_references
 from adaptax.measure import draw_tasks
 from adaptax.nn.net import pure
+from adaptax.nn.recurrent import gru
 from adaptax.ops.spaces import Box
 from adaptax.testing.probes import GoalOnLine
 
@@ -140,6 +141,14 @@ def test_a_network_of_the_wrong_size_is_refused(inputs: int, outputs: int, messa
     network = pure(lambda key: eqx.nn.Linear(inputs, outputs, key=key))
     with pytest.raises(ConfigError, match=message):
         ax.train(ax.MAML(tasks=2, copies=2, network=network), LINE, meta_steps=1)
+
+
+def test_a_memory_of_the_wrong_size_is_refused() -> None:
+    with pytest.raises(ConfigError, match="network cannot read the 6 numbers"):  # place, step, reward, first
+        ax.train(ax.RL2(tasks=2, minibatches=1, network=gru(3, 4)), LINE, meta_steps=1)
+    short = gru(6, 4)._replace(outputs=5)
+    with pytest.raises(ConfigError, match=r"gives an array of shape \(4,\); it must give \(5,\)"):
+        ax.train(ax.RL2(tasks=2, minibatches=1, network=short), LINE, meta_steps=1)
 
 
 def test_wrong_arguments_are_named(random: ax.Run) -> None:

@@ -4,8 +4,11 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -87,6 +90,8 @@ def test_callbacks_see_every_chunk_and_can_stop(tmp_path: Path) -> None:
     seen = []
     run = ax.train(RL2, ENV, meta_steps=10, callbacks=[lambda now: seen.append(now.step), lambda now: now.step == 3])
     assert seen == [1, 2, 3] and run.step == 3
+    enough = lambda now: now.metrics["train_return"].mean() > -1  # a comparison of numpy's numbers is numpy's bool
+    assert ax.train(RL2, ENV, meta_steps=10, callbacks=[enough]).step == 1
 
 
 def test_seeds_side_by_side_equal_single_runs() -> None:
@@ -169,6 +174,32 @@ def test_a_callback_that_raises_leaves_the_reason(tmp_path: Path) -> None:
     info = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (info["status"], info["reason"]) == ("failed", "KeyError: 'mine'")
     assert read_lines(tmp_path / "run" / "events.jsonl")[-1]["event"] == "failed"
+
+
+def test_a_second_ctrl_c_ends_at_once_and_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(learner: Any, env: Any, states: Any, **_: Any) -> Iterator:
+        jax.tree.map(lambda x: x.delete(), states)  # as a chunk under way has its input donated
+        for _press in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        yield
+
+    monkeypatch.setattr("adaptax.runs.training.chunks", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        ax.train(TINY, ENV, meta_steps=2, out=tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "preempted"
+    monkeypatch.undo()
+    assert ax.resume(tmp_path / "run").step == 2
+
+
+def test_an_error_within_a_chunk_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(learner: Any, env: Any, states: Any, **_: Any) -> Iterator:
+        jax.tree.map(lambda x: x.delete(), states)
+        yield 1 / 0
+
+    monkeypatch.setattr("adaptax.runs.training.chunks", failing)
+    with pytest.raises(ZeroDivisionError):
+        ax.train(TINY, ENV, meta_steps=2, out=tmp_path / "run")
+    assert read_lines(tmp_path / "run" / "events.jsonl")[-1]["reason"] == "ZeroDivisionError: division by zero"
 
 
 def test_a_signal_in_the_last_chunk_stops_nothing(tmp_path: Path) -> None:
@@ -393,6 +424,42 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
     damaged[-1] ^= 1
     newest.write_bytes(damaged)
     assert open_run(tmp_path / "run").step == 2
+
+
+def test_damaged_logs_are_mended_as_far_as_they_can_be(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    ax.train(TINY, ENV, meta_steps=4, out=run, checkpoint_every=2, log_every=1)
+    lines = len(read_lines(run / "metrics.jsonl"))
+    with (run / "metrics.jsonl").open("ab") as file:
+        file.write(b'3\n\xff\xfe\n{"step": 4, "tra')
+    with (run / "events.jsonl").open("a") as file:
+        file.write('{"event": "check')
+    (run / "run.json").write_text("{")
+    assert len(open_run(run).history) == lines
+    before = len(read_lines(run / "events.jsonl"))
+    ax.resume(run, callbacks=[])
+    shutil.rmtree(run / "checkpoints" / "4")
+    ax.resume(run)
+    assert len(read_lines(run / "metrics.jsonl")) == lines and len(read_lines(run / "events.jsonl")) > before
+    assert json.loads((run / "run.json").read_text()) == {"status": "finished"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": {"meta_steps": 2, "speed": 3}},
+        {"settings": []},
+        {"learner": {"name": "rl2"}},
+        {"learner": "rl2"},
+        {"environment": {"name": 3, "fields": {}}},
+    ],
+)
+def test_a_damaged_configuration_is_named(tmp_path: Path, change: dict) -> None:
+    ax.train(TINY, ENV, meta_steps=1, out=tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        open_run(tmp_path / "run")
 
 
 def test_a_moved_folder_still_opens(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from adaptax.errors import CheckpointError
@@ -124,16 +125,17 @@ def verified(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        files, number = manifest["files"], manifest["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+        number = int(manifest["format"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder} is not a checkpoint: its manifest.json is missing or unreadable") from error
     if number > FORMAT:
         raise CheckpointError(f"{folder} has format {number}; this version reads up to {FORMAT}: update adaptax")
-    for name, entry in files.items():
+    for name, (size, digest) in files.items():
         path = folder / name
         if path.name != name or not path.is_file() or path.is_symlink():
             raise CheckpointError(f"{folder} is damaged: {name} is missing")
-        if path.stat().st_size != entry["bytes"] or _digest(path) != entry["sha256"]:
+        if path.stat().st_size != size or _digest(path) != digest:
             raise CheckpointError(f"{folder} is damaged: {name} is not the file that was written")
     return manifest
 
@@ -145,7 +147,20 @@ def load(folder: Path, template: PyTree) -> PyTree:
         CheckpointError: it is damaged, or it does not fit.
     """
     verified(folder)
-    return from_arrays(load_file(folder / "state.safetensors"), template, folder)
+    return read(folder / "state.safetensors", template)
+
+
+def read(path: Path, template: PyTree) -> PyTree:
+    """Reads a safetensors file into the structure of `template` (arrays or shapes).
+
+    Raises:
+        CheckpointError: it is none, or it does not fit.
+    """
+    try:
+        arrays = load_file(path)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged, or no file of adaptax: {error}") from error
+    return from_arrays(arrays, template, path)
 
 
 def steps(folder: Path) -> list[int]:

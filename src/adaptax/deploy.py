@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from rich.table import Table
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
-from adaptax.checkpoint import from_arrays, plain, to_arrays
+from adaptax.checkpoint import plain, read, to_arrays
 from adaptax.config import checked_arguments
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.host import act_all, adapt_all, begin_lives, phase_keys, stack
@@ -22,7 +22,7 @@ from adaptax.core.types import PyTree, Schedule, Step, Task, Transition
 from adaptax.errors import ConfigError
 from adaptax.evaluation import interval_text, number_text
 from adaptax.fields import Count, Whole
-from adaptax.measure import Samples, measure
+from adaptax.measure import Samples, draw_tasks, measure
 from adaptax.ops.spaces import Discrete
 from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.registry import name_of
@@ -67,16 +67,19 @@ class Agent:
             adapted: A file kept by `LifeInHand.save` or `adapt`: start from that state instead of a newborn's.
 
         Raises:
-            ConfigError: the learner must be told the task and was not.
+            CheckpointError: the file `adapted` is damaged, or of another agent.
+            ConfigError: the learner must be told the task and was not, or not so.
         """
         size = self.learner.bound.descriptor
-        if self.learner.privileged == "always" and descriptor is None:
-            raise ConfigError(f"this learner is told the task: give begin() a descriptor of {size} numbers")
-        told = jnp.zeros((1, size)) if descriptor is None else jnp.asarray(descriptor, float).reshape(1, size)
+        told = np.zeros((1, size)) if descriptor is None else np.asarray(descriptor, float).reshape(1, -1)
+        unsaid = self.learner.privileged == "always" and descriptor is None
+        if unsaid or told.size != size or not np.isfinite(told).all():
+            why = "this learner is told the task" if unsaid else f"{descriptor!r} is none"
+            raise ConfigError(f"give begin() the task's descriptor, {size} finite numbers: {why}")
         keys = jax.random.key(seed)[None]
-        life = begin_lives(self.learner, self.meta, jnp.zeros(1), told, keys, self.schedule.copies)
+        life = begin_lives(self.learner, self.meta, jnp.zeros(1), jnp.asarray(told, float), keys, self.schedule.copies)
         if adapted is not None:
-            agent, action, reward = from_arrays(load_file(adapted), kept(life), Path(adapted))
+            agent, action, reward = read(Path(adapted), kept(life))
             step = life.step._replace(previous_action=action, previous_reward=reward)
             life = life._replace(agent=agent, step=step)
         return LifeInHand(self, life)
@@ -275,7 +278,7 @@ def adapt(
         task: The task, as the environment draws them or as plain lists and dicts of numbers; None is one test task
             drawn from the environment (for an environment of one task, that one).
         env: Another environment with spaces of the same sizes, for example `from_gymnasium(make)`.
-        episodes: Episodes in a life; None is as many as in training.
+        episodes: Episodes in a life; None is as many as a training life has in that environment.
         lives: Lives in the task, for the intervals.
         seed: Of tasks and lives.
         checkpoint: "best", "last" or a step.
@@ -291,11 +294,10 @@ def adapt(
     learners, env, metas = elsewhere(run, env, None, checkpoint)
     index = best_index(run)
     learner, meta = learners[index], jax.tree.map(lambda x: x[index], metas)
-    key_task, key_lives = jax.random.split(jax.random.key(seed))
-    task = env.tasks.test(key_task) if task is None else given_task(env, task)
+    drawn, keys = draw_tasks(env, "test", lives, seed)
+    task = jax.tree.map(lambda x: x[0], drawn) if task is None else given_task(env, task)
     every = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (lives, *np.shape(x))), task)
     every = every if isinstance(env, HostEnvironment) else jax.tree.map(jnp.asarray, every)
-    keys = jax.random.split(key_lives, lives)
     samples, ended = measure(learner, env, meta, every, keys, learner.schedule(episodes), None)
     first = jax.tree.map(lambda x: x[:1], kept(ended))  # a life of its own, as `Agent.begin` makes it
     wide = Samples(*(x[None] for x in samples))

@@ -201,7 +201,7 @@ def evaluate(
         run: A run, or its folder.
         split: "test", "validation", "train" or "ood".
         tasks: Number of tasks; the same `seed` draws the same tasks and keys for every learner.
-        episodes: Episodes in a life; None is as many as in training.
+        episodes: Episodes in a life; None is as many as a training life has in that environment.
         seed: Of tasks and lives.
         checkpoint: "best" on validation tasks, "last", or a step.
         oracle: A trained run of a learner that is told the task; it normalises the score where no optimum is known.

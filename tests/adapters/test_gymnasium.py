@@ -218,6 +218,15 @@ def test_tasks_are_numbers(sample, message):
         from_gymnasium(lambda weight=0: Scales(), sample, episode_steps=3)
 
 
+def test_tasks_of_a_family_have_the_same_parts():
+    family = from_gymnasium(
+        lambda weights: Scales(), lambda rng: {"weights": np.ones(rng.integers(1, 9))}, episode_steps=3
+    )
+    with pytest.raises(TypeError, match=r"same parts; one has task\['weights'\] of shape \(\d,\), another"):
+        for seed in range(9):
+            family.tasks.train(jax.random.key(seed))
+
+
 def test_an_instance_is_not_a_maker():
     with pytest.raises(TypeError, match=r"lambda: gymnasium\.make"):
         inspect.unwrap(from_gymnasium)(cast(Any, Scales()))  # as users have it: without the type checks of the tests
@@ -305,6 +314,22 @@ def test_a_compiled_task_is_seeded():
         episodes = [env.reset() and env.step(0)[1] for _ in range(20)]
         lives.append(episodes)
     assert lives[0] == lives[1] != lives[2] and len(set(lives[0])) == 2
+
+
+class Noise(PointNavigation):
+    """Shows random numbers, at a reset by a key that it splits first."""
+
+    def reset(self, task, key):
+        return jnp.zeros(2), jax.random.normal(jax.random.split(key)[1], (2,))
+
+    def step(self, task, state, action, key):
+        return state, jax.random.normal(key, (2,)), jnp.zeros(()), jnp.array(False), jnp.array(False)
+
+
+def test_no_two_moments_of_a_compiled_task_share_their_chance():
+    env = to_gymnasium(Noise(), jnp.zeros(2))
+    seen = [env.reset(seed=0)[0], *(env.step(np.zeros(2))[0] for _ in range(4))]
+    assert len({tuple(x) for x in seen}) == 5
 
 
 def test_there_and_back():

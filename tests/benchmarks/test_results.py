@@ -29,6 +29,7 @@ def test_a_result_is_of_the_preset_and_its_seeds_differ(name, pairs):
     assert data["environment_fields"] == values_of(make(pair.env, **pair.env_fields))
     assert {run["meta_steps"] for run in data["runs"]} == {pair.meta_steps or usual}
     assert len({str(run["phase_return"]) for run in data["runs"]}) == len(data["runs"])
+    assert data["bar"] == ("none: what one robot would get" if name.endswith("-one-copy") else pair.bar)
 
 
 @pytest.mark.parametrize("name", TUNED)

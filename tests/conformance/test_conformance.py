@@ -4,7 +4,6 @@ import pytest
 
 from adaptax import testing
 from adaptax.adapters.on_host import OnHost
-from adaptax.envs.grid import GridNavigation
 from adaptax.envs.point import PointNavigation
 from adaptax.registry import ENVIRONMENTS, LEARNERS
 from adaptax.testing.probes import CueRecall, GoalOnLine, IdentityTask
@@ -15,7 +14,7 @@ PROBES = (CueRecall, GoalOnLine, IdentityTask, Clock, Corridor, Target)
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_learner(name):
-    testing.check_learner(testing.small(LEARNERS[name]()), GridNavigation(size=3, horizon=4, tries=2))
+    testing.check_learner(testing.small(LEARNERS[name]()), Clock(horizon=4))  # of its episodes some end, some are cut
 
 
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name not in ("fomaml", "meta-sgd")])  # they are MAML

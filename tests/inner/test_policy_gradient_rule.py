@@ -82,6 +82,24 @@ def test_equal_rewards_give_no_advantage_and_no_nan():
         assert np.all(np.isfinite(np.asarray(leaf)))
 
 
+@pytest.mark.parametrize("cut", [False, True], ids=["terminated", "truncated"])
+def test_advantages_stop_at_the_end_of_an_episode(cut):
+    reward, ends = np.random.default_rng(0).normal(size=(4, 2)), np.zeros((4, 2), bool)
+    ends[1, 0] = True  # after its second step the first copy begins anew
+    data = phase(reward)
+    first = data.step.first.at[2, 0].set(True)
+    data = data._replace(
+        step=data.step._replace(first=first), **{"truncated" if cut else "terminated": jnp.asarray(ends)}
+    )
+    target = np.zeros((5, 2))
+    for t in reversed(range(4)):
+        target[t] = reward[t] + 0.9 * np.where(ends[t], 0.0, target[t + 1])
+    features = time_features(data.step.observation, first).reshape(8, -1)
+    expected = target[:4] - np.reshape(linear_baseline(features, jnp.asarray(target[:4].ravel(), float)), (4, 2))
+    found = rule(standardised=False).advantages(data)  # with lambda = 1: the return less the baseline, centred
+    np.testing.assert_allclose(found, expected - expected.mean(), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("standardised", [True, False])
 def test_advantages_are_centred_and_scaled_only_if_asked(standardised):
     reward = np.random.default_rng(0).normal(size=(4, 2))
@@ -101,14 +119,25 @@ def test_the_gradient_of_the_surrogate_is_the_policy_gradient_where_it_acted():
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
 
 
+def test_a_loss_of_ones_own_reads_observations_as_the_life_does():
+    usual = rule(normalise=True)
+    own = usual._replace(loss=lambda rule, phi, data: rule.surrogate(phi, data))
+    data, start = phase(np.arange(8.0).reshape(4, 2)), usual.begin(usual.policy.init(jax.random.key(0)))
+    raw = usual._replace(loss=lambda _, phi, data: rule().surrogate(phi, data))
+    twice = [one.step(one.step(start, data, 0.5), data, 0.5).params for one in (usual, own, raw)]
+    ours, theirs, unread = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)]) for params in twice)
+    np.testing.assert_array_equal(ours, theirs)
+    assert np.abs(ours - unread).max() > 1e-3
+
+
 def test_another_loss_takes_the_place_of_the_surrogate():
-    learned = rule(loss=lambda phi, data: 3.0 * phi * jnp.mean(data.reward))
+    learned = rule(loss=lambda rule, phi, data: 3.0 * phi * jnp.mean(data.reward))
     after = learned.step(learned.begin(jnp.array(1.0)), phase(np.ones((4, 2))), 0.5)
     np.testing.assert_allclose(after.params, -0.5)
 
 
 def test_step_sizes_fall_along_a_life():
-    learned = rule(loss=lambda phi, data: phi * jnp.mean(data.reward), decay=0.5)
+    learned = rule(loss=lambda rule, phi, data: phi * jnp.mean(data.reward), decay=0.5)
     now, walked = learned.begin(jnp.array(0.0)), [0.0]
     for _ in range(3):
         now = learned.step(now, phase(np.ones((4, 2))), 0.6)

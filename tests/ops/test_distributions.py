@@ -86,6 +86,11 @@ def test_a_bounded_policy_speaks_in_the_units_of_its_space():
     np.testing.assert_allclose(jnp.exp(policy.log_std), [0.5, 2.0], rtol=1e-6)
 
 
+def test_an_action_without_room_is_no_nan():
+    policy: Any = policy_over(Box((0.0, 1.0), (1.0, 1.0), (2,)), jnp.zeros(2), jnp.zeros(2))
+    assert np.isfinite(np.asarray([policy.log_std, policy.mode()])).all() and policy.mode()[1] == 1.0
+
+
 def test_an_unbounded_policy_is_left_alone():
     policy: Any = policy_over(Box(float("-inf"), float("inf"), (2,)), jnp.array([3.0, -4.0]), jnp.array([0.1, 0.2]))
     np.testing.assert_allclose(policy.mode(), [3.0, -4.0])

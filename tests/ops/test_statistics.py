@@ -27,24 +27,27 @@ def test_iqm_equals_scipys_trimmed_mean_where_quarters_are_whole(values: list[fl
 
 
 @given(numbers)
-def test_an_interval_holds_its_mean_and_stays_within_the_data(values: list[float]) -> None:
+def test_an_interval_moves_and_grows_with_the_data(values: list[float]) -> None:
     array = np.array(values)[None]
     low, high = bootstrap_mean(array)
     slack = 1e-9 * max(1.0, np.abs(array).max())
-    assert array.min() - slack <= low <= high <= array.max() + slack
+    assert low <= high and (np.ptp(array) > 0 or abs(high - low) <= slack)
+    np.testing.assert_allclose(
+        bootstrap_mean(7.0 - 2.0 * array), np.sort([7.0 - 2.0 * high, 7.0 - 2.0 * low]), atol=1e3 * slack
+    )
 
 
 def test_nanmean_leaves_missing_out() -> None:
     values = np.array([[[1.0, np.nan], [3.0, np.nan]]])
     np.testing.assert_array_equal(nanmean(values), [2.0, np.nan])
     low, high = bootstrap_mean(values)
-    assert np.isnan(low[1]) and np.isnan(high[1]) and 1.0 <= low[0] <= high[0] <= 3.0
+    assert np.isnan(low[1]) and np.isnan(high[1]) and low[0] < 2.0 < high[0]
 
 
 def test_a_single_life_has_no_interval() -> None:
     assert np.isnan(bootstrap_mean(np.ones((1, 1, 3)))).all() and np.isnan(bootstrap_iqm(np.ones((1, 1)))).all()
     low, high = bootstrap_mean(np.array([[[1.0, 5.0], [3.0, np.nan]]]))  # only one life came to the second entry
-    assert 1.0 <= low[0] < high[0] <= 3.0 and np.isnan([low[1], high[1]]).all()
+    assert low[0] < 2.0 < high[0] and np.isnan([low[1], high[1]]).all()
     assert np.isfinite(bootstrap_mean(np.array([[1.0], [2.0]]))).all()  # two seeds in one task
 
 
@@ -64,6 +67,13 @@ def test_intervals_over_few_seeds_cover(seeds: int, interval: Callable) -> None:
     generator = np.random.default_rng(seeds)
     draws = 3.0 + generator.normal(0, 1, (300, seeds, 1)) + generator.normal(0, 0.5, (300, seeds, 40))
     bounds = [interval(draw, seed) for seed, draw in enumerate(draws)]
+    assert 0.90 <= np.mean([low <= 3.0 <= high for low, high in bounds]) <= 0.985
+
+
+@pytest.mark.parametrize("lives", [2, 3, 5, 10, 20])
+def test_intervals_over_few_lives_cover(lives: int) -> None:
+    draws = np.random.default_rng(lives).normal(3.0, 2.0, (600, 1, lives))
+    bounds = [bootstrap_mean(draw, seed) for seed, draw in enumerate(draws)]
     assert 0.90 <= np.mean([low <= 3.0 <= high for low, high in bounds]) <= 0.985
 
 

@@ -119,7 +119,8 @@ class _Maker:
 
 
 def _numbers(sample: Callable[[np.random.Generator], Task]) -> Callable[[PRNGKey], Task]:
-    """The user's sampler as a function of a key, its tasks checked to be numbers."""
+    """The user's sampler as a function of a key, its tasks checked to be numbers, in the same places in all of them."""
+    first: dict[str, tuple[int, ...]] = {}
 
     def draw(key: PRNGKey) -> Task:
         task = sample(np.random.default_rng(np.asarray(jax.random.key_data(key))))
@@ -132,6 +133,11 @@ def _numbers(sample: Callable[[np.random.Generator], Task]) -> Callable[[PRNGKey
                     f"task{jax.tree_util.keystr(path)} is {leaf!r}, and a task holds numbers only: "
                     "draw an index in `sample` and look it up in `make`"
                 )
+        shapes = {jax.tree_util.keystr(path): np.shape(leaf) for path, leaf in leaves}
+        if first and shapes != first:
+            one, other = (", ".join(f"task{k} of shape {v}" for k, v in parts.items()) for parts in (first, shapes))
+            raise TypeError(f"tasks of a family must have the same parts; one has {one}, another {other}: pad them")
+        first.update(shapes)
         return task
 
     return draw
@@ -300,17 +306,16 @@ def to_gymnasium(env: Environment, task: Task, seed: int = 0) -> "gymnasium.Env"
 
         def __init__(self) -> None:
             gym.Env.reset(self, seed=seed)
-            self.state, self.key, self.time = None, jax.random.key(seed), 0
+            self.state, self.key = None, jax.random.key(seed)
 
         def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
             gym.Env.reset(self, seed=seed)
-            self.key, self.time = jax.random.key(int(self.np_random.integers(2**31))), 0
-            self.state, observation = reset(task, self.key)
+            key_reset, self.key = jax.random.split(jax.random.key(int(self.np_random.integers(2**31))))
+            self.state, observation = reset(task, key_reset)
             return _to_numpy(env.observation_space, observation), {}
 
         def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
-            self.time += 1
-            key = jax.random.fold_in(self.key, self.time)
+            self.key, key = jax.random.split(self.key)
             action = jnp.asarray(action, env.action_space.none().dtype)
             self.state, observation, reward, terminated, truncated = step(task, self.state, action, key)
             observation = _to_numpy(env.observation_space, observation)

@@ -20,6 +20,9 @@ def main(argv: list[str] | None = None) -> None:
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         result = run_command([word for word in argv if word != "--debug"])
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         code, text = exit_code_of(error)
         if code == 1 or "--debug" in argv:

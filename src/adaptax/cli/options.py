@@ -36,7 +36,9 @@ class Evaluate:
     run: Positional[RunFolder]
     split: Annotated[Split, arg(help="Which tasks.")] = "test"
     tasks: Annotated[Count, arg(help="Number of tasks.")] = 1000
-    episodes: Annotated[Count | None, arg(help="Episodes in a life; by default as many as in training.")] = None
+    episodes: Annotated[
+        Count | None, arg(help="Episodes in a life; by default as many as a training life has in that environment.")
+    ] = None
     seed: Annotated[Whole, arg(help="Of tasks and lives; the same seed gives every learner the same.")] = 1
     checkpoint: Annotated[str, arg(help="best, last, or a meta-step.")] = "best"
     oracle: Annotated[str | None, arg(help="Run of an oracle, to normalise where no optimum is computable.")] = None
@@ -53,7 +55,9 @@ class Adapt:
     run: Positional[RunFolder]
     task: Annotated[str | None, arg(help="The task as JSON; by default one test task.")] = None
     env_file: EnvFile = None
-    episodes: Annotated[Count | None, arg(help="Episodes in a life; by default as many as in training.")] = None
+    episodes: Annotated[
+        Count | None, arg(help="Episodes in a life; by default as many as a training life has in that environment.")
+    ] = None
     lives: Annotated[Count, arg(help="Lives in the task, for the intervals.")] = 20
     seed: Annotated[Whole, arg(help="Of the lives.")] = 1
     checkpoint: Annotated[str, arg(help="best, last, or a meta-step.")] = "best"

@@ -3,14 +3,13 @@
 import math
 from abc import abstractmethod
 
-import jax
 from jaxtyping import Array
 
 from adaptax.core.learner import Learner
 from adaptax.core.types import PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Real
 from adaptax.inner.policy_gradient import Adapting, PolicyGradient
-from adaptax.nn.net import PureNet
+from adaptax.nn.net import PureNet, misfits
 from adaptax.nn.policy import feed_forward
 
 
@@ -78,14 +77,7 @@ class ByGradient(Learner):
         """A network of one's own must read an observation and give what the actions need."""
         if self.network is None or self.spec is None:
             return []
-        features, outputs = self.spec.observation.size, self.spec.action.size
-        try:
-            params = jax.eval_shape(self.network.init, jax.random.key(0))
-            shape = jax.eval_shape(self.network.apply, params, jax.ShapeDtypeStruct((features,), float)).shape
-        except (TypeError, ValueError) as error:
-            return [f"network cannot read the {features} numbers of an observation: {error}"]
-        fits = shape == (outputs,)
-        return [] if fits else [f"network gives an array of shape {shape}; it must give ({outputs},) for these actions"]
+        return misfits(self.network, self.spec.observation.size, self.spec.action.size)
 
     def begin(self, meta: PyTree, key: PRNGKey, descriptor: Array | None) -> tuple[Adapting, tuple]:
         """Every life begins at `start`; nothing is carried from step to step."""

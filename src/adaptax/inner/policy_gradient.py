@@ -1,5 +1,7 @@
 """Adaptation of a policy by gradient steps on its own experience: the inner loop of the MAML family."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -7,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from adaptax.core.types import Metrics, PRNGKey, PyTree, Step, Transition
-from adaptax.inner.gradient import Loss, sgd_step
+from adaptax.inner.gradient import sgd_step
 from adaptax.nn.policy import Policy
 from adaptax.ops.distributions import Distribution
 from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
@@ -37,7 +39,7 @@ class PolicyGradient(NamedTuple):
         decay: How fast step sizes fall along a life; 0 keeps them.
         gae_lambda: $\lambda$ of generalised advantage estimation.
         standardised: Divide advantages by their standard deviation; without it, their size tells about the task too.
-        loss: Another inner loss in place of L; maps (parameters, phase `[T, E, ...]`) to a number.
+        loss: Another inner loss in place of L; maps (this rule, parameters, phase `[T, E, ...]`) to a number.
         normalise: Read observations in deviations from their mean in the phases before.
         moments: What these deviations are of; `reading` sets it.
     """
@@ -47,7 +49,7 @@ class PolicyGradient(NamedTuple):
     gae_lambda: Array | float
     decay: Array | float = 0.0
     standardised: bool = True
-    loss: Loss | None = None
+    loss: "OwnLoss | None" = None
     normalise: bool = False
     moments: Moments | None = None
 
@@ -101,7 +103,9 @@ class PolicyGradient(NamedTuple):
         """One adaptation step."""
         falling = 1.0 / (1.0 + self.decay * now.steps.astype(float))
         sizes = jax.tree.map(lambda size: size * falling, step_size)
-        params = sgd_step(self.loss or self.reading(now).surrogate, now.params, data, sizes, first_order)
+        reading = self.reading(now)
+        loss = partial(self.loss, reading) if self.loss else reading.surrogate
+        params = sgd_step(loss, now.params, data, sizes, first_order)
         return Adapting(params, now.steps + 1, self._after(now.moments, data))
 
     def _after(self, moments: Moments | None, data: Transition) -> Moments | None:
@@ -110,6 +114,9 @@ class PolicyGradient(NamedTuple):
             return None
         features = jax.vmap(jax.vmap(self.policy.observation_space.encode))(data.step.observation)
         return seen(moments, features.reshape(-1, features.shape[-1]))
+
+
+OwnLoss = Callable[[PolicyGradient, PyTree, Transition], Float[Array, ""]]
 
 
 def phase_returns(data: Transition) -> Metrics:

@@ -11,8 +11,7 @@ from adaptax.core.lifetime import replay
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Transition
 from adaptax.fields import Count, Positive
 from adaptax.inner.by_gradient import ByGradient
-from adaptax.inner.gradient import Loss
-from adaptax.inner.policy_gradient import Adapting, phase_returns
+from adaptax.inner.policy_gradient import Adapting, OwnLoss, phase_returns
 from adaptax.ops.optimise import clipped_adam, mean_gradient
 from adaptax.ops.policy_gradient import clipped_surrogate, standardise
 
@@ -42,7 +41,7 @@ class MAML(ByGradient):
         learning_rate: Step size of the outer loop, falling linearly to zero over the training.
         clip: Clipping range of the outer PPO loss.
         max_gradient: Global norm that outer gradients are clipped to.
-        inner_loss: Another inner loss in place of L.
+        inner_loss: Another inner loss in place of L: of the inner rule, the parameters, and a phase.
 
     References:
         Finn, Abbeel & Levine, 2017, arXiv:1703.03400; the curvature of the inner loss is that of
@@ -60,7 +59,7 @@ class MAML(ByGradient):
     learning_rate: Positive = 3e-3
     clip: Positive = 0.2
     max_gradient: Positive = 0.5
-    inner_loss: Loss | None = None
+    inner_loss: OwnLoss | None = None
 
     variant = property(lambda self: (self.first_order, self.learn_step_sizes))  # MAML, FOMAML or Meta-SGD
 

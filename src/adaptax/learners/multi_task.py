@@ -12,7 +12,7 @@ from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Ste
 from adaptax.fields import Count, Fraction, NonNegative, Positive, Real
 from adaptax.inner.by_gradient import life_of
 from adaptax.inner.policy_gradient import Adapting, PolicyGradient, phase_returns
-from adaptax.nn.net import mlp
+from adaptax.nn.net import PureNet, mlp
 from adaptax.nn.policy import feed_forward
 from adaptax.ops.optimise import clipped_adam, minibatch_epochs
 from adaptax.ops.policy_gradient import clipped_surrogate, standardise
@@ -115,7 +115,8 @@ class MultiTask(Learner):
         return self.bound.descriptor if self.told else 0
 
     @property
-    def _critic(self) -> Any:
+    def critic(self) -> PureNet:
+        """V(s), or V(s, d(T)) where the task is told."""
         return mlp((self.bound.observation.size + self._told_size, self.hidden, self.hidden, 1), last_gain=1.0)
 
     def _optimiser(self) -> optax.GradientTransformation:
@@ -129,7 +130,7 @@ class MultiTask(Learner):
     def init(self, key: PRNGKey) -> Meta:
         """Fresh parameters."""
         key_policy, key_value = jax.random.split(key)
-        params = {"policy": self.inner.policy.init(key_policy), "value": self._critic.init(key_value)}
+        params = {"policy": self.inner.policy.init(key_policy), "value": self.critic.init(key_value)}
         return Meta(params, self._optimiser().init(params))
 
     def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[Inner, tuple]:
@@ -157,7 +158,7 @@ class MultiTask(Learner):
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """PPO on the first phase, which the unadapted policy lived."""
         data = jax.tree.map(lambda x: x[:, 0], lifetimes.data)  # [B, T, E, ...]
-        batch = jax.vmap(self._batch, (None, 0, 0))(meta.params, data, lifetimes.first.inner.told)
+        batch = jax.vmap(self.batch, (None, 0, 0))(meta.params, data, lifetimes.first.inner.told)
         batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), batch)
         batch = batch._replace(advantage=standardise(batch.advantage))
         state, metrics = minibatch_epochs(
@@ -176,10 +177,10 @@ class MultiTask(Learner):
     def _features(self, observation: Array, told: Array) -> Array:
         return jnp.concatenate([self.bound.observation.encode(observation), told])
 
-    def _batch(self, params: PyTree, data: Transition, told: Array) -> Batch:
+    def batch(self, params: PyTree, data: Transition, told: Array) -> Batch:
         """One task's phase `[T, E, ...]` with advantages under the critic; truncated episodes are bootstrapped."""
         features = jax.vmap(jax.vmap(lambda o: self._features(o, told)))
-        critic = jax.vmap(jax.vmap(lambda x: self._critic.apply(params["value"], x)[0]))
+        critic = jax.vmap(jax.vmap(lambda x: self.critic.apply(params["value"], x)[0]))
         now = features(data.step.observation)
         value, following = critic(now), critic(features(data.next_observation))
         discount = self.discount * (1.0 - data.terminated.astype(value.dtype))
@@ -190,7 +191,7 @@ class MultiTask(Learner):
     def _loss(self, params: PyTree, part: Batch) -> tuple[Array, Metrics]:
         def one(features: Array, action: Array) -> tuple[Array, Array, Array]:
             policy = self.inner.policy.at_features(params["policy"], features)
-            value = self._critic.apply(params["value"], features)[0]
+            value = self.critic.apply(params["value"], features)[0]
             return policy.log_prob(action), policy.entropy(), value
 
         log_prob, entropy, value = jax.vmap(one)(part.features, part.action)

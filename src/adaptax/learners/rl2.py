@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 from adaptax.core.learner import Learner
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive
-from adaptax.nn.net import linear, linear_init
-from adaptax.nn.recurrent import Recurrent, gru, normalising
+from adaptax.nn.net import linear, linear_init, misfits
+from adaptax.nn.recurrent import Recurrent, at_first, gru, normalising
 from adaptax.ops.distributions import Distribution, initial_log_std, policy_over
 from adaptax.ops.optimise import clipped_adam, minibatch_epochs
 from adaptax.ops.policy_gradient import clipped_surrogate, standardise
@@ -100,6 +100,7 @@ class RL2(Learner):
 
     explores_by_noise = property(lambda self: self.sample)  # type: ignore[assignment]
     objective = property(lambda self: "total_return" if self.across_episodes else "phase_return")  # type: ignore
+    _reads = property(lambda self: self.bound.observation.size + self.bound.action.size + 2)  # numbers of a step
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """One phase that holds all episodes."""
@@ -108,9 +109,8 @@ class RL2(Learner):
     @property
     def memory(self) -> Recurrent:
         """The sequence model."""
-        inputs = self.bound.observation.size + self.bound.action.size + 2
-        memory = self.network or gru(inputs, self.hidden)
-        return normalising(memory, inputs) if self.normalise else memory
+        memory = self.network or gru(self._reads, self.hidden)
+        return normalising(memory, self._reads) if self.normalise else memory
 
     def init(self, key: PRNGKey) -> Meta:
         """Fresh parameters."""
@@ -160,9 +160,10 @@ class RL2(Learner):
         return Meta(*state, meta.updates + 1), metrics | sequence_returns(data.reward, data.terminated | data.truncated)
 
     def problems(self) -> list[str]:
-        """Minibatches must divide the lives."""
+        """Minibatches must divide the lives, and a memory of one's own must read what a step tells."""
         lives, parts = self.tasks * self.copies, self.minibatches
-        return [f"minibatches is {parts}; it must divide tasks x copies = {lives}"] if lives % parts else []
+        wrong = [f"minibatches is {parts}; it must divide tasks x copies = {lives}"] if lives % parts else []
+        return wrong + (misfits(at_first(self.memory), self._reads, self.memory.outputs) if self.spec else [])
 
     def _inputs(self, step: Step) -> Float[Array, " D"]:
         observation = self.bound.observation.encode(step.observation)
@@ -194,6 +195,5 @@ class RL2(Learner):
         return loss, {"entropy": jnp.mean(entropy), "value_error": error}
 
     def _optimiser(self) -> optax.GradientTransformation:
-        return clipped_adam(
-            self.learning_rate, self.max_gradient, self.bound.meta_steps * self.epochs * self.minibatches
-        )
+        updates = self.bound.meta_steps * self.epochs * self.minibatches
+        return clipped_adam(self.learning_rate, self.max_gradient, updates)

@@ -36,6 +36,16 @@ def pure(constructor: Callable[[Array], Callable[..., Array]]) -> PureNet:
     return PureNet(init, apply)
 
 
+def misfits(net: PureNet, inputs: int, outputs: int) -> list[str]:
+    """What is wrong, in words, with a network that must map so many numbers to so many; nothing is computed."""
+    try:
+        params = jax.eval_shape(net.init, jax.random.key(0))
+        shape = jax.eval_shape(net.apply, params, jax.ShapeDtypeStruct((inputs,), float)).shape
+    except (TypeError, ValueError) as error:
+        return [f"network cannot read the {inputs} numbers that it is given: {error}"]
+    return [] if shape == (outputs,) else [f"network gives an array of shape {shape}; it must give ({outputs},)"]
+
+
 def orthogonal(key: Array, rows: int, columns: int) -> Float[Array, "rows columns"]:
     """A random matrix with orthonormal rows or columns, by Gram-Schmidt with every projection made twice.
 

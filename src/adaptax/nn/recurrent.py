@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.nn.net import Params, linear, linear_init, orthogonal
+from adaptax.nn.net import Params, PureNet, linear, linear_init, orthogonal
 from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
 
 UNROLLED = 64  # sequences up to this length are compiled without a loop: faster, and still quick to compile
@@ -44,6 +44,11 @@ def by_steps(
         return jax.lax.scan(once, begin(params), inputs, unroll=len(inputs) <= UNROLLED)[1]
 
     return Recurrent(init, begin, step, unroll, outputs)
+
+
+def at_first(net: Recurrent) -> PureNet:
+    """The first output as a function of the first input."""
+    return PureNet(net.init, lambda params, x: net.step(params, net.begin(params), x)[1])
 
 
 def normalising(net: Recurrent, inputs: int) -> Recurrent:

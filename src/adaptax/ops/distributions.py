@@ -85,7 +85,7 @@ def policy_over(space: Space, output: Array, log_std: Array) -> Distribution:
         return Categorical(output)
     low, high = space.bounds()
     finite = jnp.isfinite(low) & jnp.isfinite(high)
-    half = jnp.where(finite, (high - low) / 2, 1.0)
+    half = jnp.where(finite & (low < high), (high - low) / 2, 1.0)  # with no room between them, any noise will do
     centre = jnp.where(finite, (high + low) / 2, 0.0)
     return Normal(centre + half * output, jnp.log(half) + log_std)
 

@@ -9,11 +9,13 @@ RESAMPLES = 1000
 _BLOCK = 4_000_000  # numbers drawn at once
 
 
-def nanmean(values: Float[np.ndarray, "S N *rest"]) -> np.ndarray:
+def nanmean(
+    values: Float[np.ndarray, "S N *rest"], axis: tuple[int, ...] = (0, 1), keepdims: bool = False
+) -> np.ndarray:
     """Mean over seeds and tasks; NaN marks what a life did not reach, and where none reached it the mean is NaN."""
     present = ~np.isnan(values)
-    total = np.where(present, values, 0.0).sum((0, 1), dtype=np.float64)
-    count = present.sum((0, 1))
+    total = np.where(present, values, 0.0).sum(axis, dtype=np.float64, keepdims=keepdims)
+    count = present.sum(axis, keepdims=keepdims)
     return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
 
 
@@ -46,19 +48,19 @@ def _resampled(seeds: int, tasks: int, seed: int) -> Iterator[tuple[np.ndarray, 
 
 
 def _stretched(values: Float[np.ndarray, "S N F"]) -> np.ndarray:
-    r"""The samples with the seeds' means moved apart, so that a bootstrap over few seeds is as wide as it must be.
+    r"""The samples with the means of seeds and of tasks moved apart: a bootstrap over few of them is then wide enough.
 
-    S seeds drawn with replacement vary by $\sqrt{(S - 1)/S}$ too little, and their quantiles are a normal's where
-    Student's t is due (Hesterberg, 2015, arXiv:1411.5279): three seeds would cover 73 % in place of 95 %.
+    n of them drawn with replacement vary by $\sqrt{(n - 1)/n}$ too little, and their quantiles are a normal's where
+    Student's t is due (Hesterberg, 2015, arXiv:1411.5279): three would cover 73 % in place of 95 %.
     """
     from scipy.special import ndtri, stdtrit  # an eighth of a second, which `import adaptax` need not take
 
-    seeds = len(values)
-    if seeds == 1:
-        return values
-    factor = np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, 0.975) / ndtri(0.975)
-    means = np.stack([nanmean(part[None]) for part in values])
-    return values + (factor - 1) * (means - nanmean(means[None]))[:, None]
+    for axis in (0, 1):
+        means = nanmean(values, (1 - axis,), keepdims=True)
+        n = np.maximum((~np.isnan(means)).sum(axis, keepdims=True), 2)  # of one there is nothing to move apart
+        factor = np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.975) / ndtri(0.975)
+        values = values + (factor - 1) * (means - nanmean(means, (axis,), keepdims=True))
+    return values
 
 
 def bootstrap_mean(values: Float[np.ndarray, "S N *rest"], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

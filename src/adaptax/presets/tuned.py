@@ -38,10 +38,10 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
         "default": POLICY | {"meta_steps": 100, "inner_lr": 0.5, "learning_rate": 1e-3}
     },
     ("oracle", "point-navigation"): {"default": ORACLE | {"meta_steps": 100, "learning_rate": 1e-3, "minibatches": 8}},
-    ("maml", "cartpole"): {"default": MAML | CARTPOLE | {"meta_steps": 100, "inner_lr": 2.0, "learning_rate": 1e-2}},
+    ("maml", "cartpole"): {"default": MAML | CARTPOLE | {"meta_steps": 100, "inner_lr": 2.0, "learning_rate": 3e-3}},
     ("scratch", "cartpole"): {"default": ALONE | CARTPOLE | {"inner_lr": 0.1, "inner_decay": 0.0}},
     ("multi-task", "cartpole"): {
-        "default": POLICY | CARTPOLE | {"meta_steps": 200, "inner_lr": 3.0, "learning_rate": 1e-2}
+        "default": POLICY | CARTPOLE | {"meta_steps": 200, "inner_lr": 1.0, "learning_rate": 1e-2}
     },
     ("oracle", "cartpole"): {
         "default": ORACLE | CARTPOLE | {"meta_steps": 50, "learning_rate": 3e-3, "minibatches": 16}
@@ -49,7 +49,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("maml", "pendulum"): {"default": PENDULUM_MAML | {"inner_lr": 1.0, "learning_rate": 1e-2}},
     ("scratch", "pendulum"): {"default": ALONE | PENDULUM | {"inner_lr": 0.5, "inner_decay": 1.0}},
     ("multi-task", "pendulum"): {
-        "default": POLICY | PENDULUM | {"meta_steps": 100, "inner_lr": 0.1, "learning_rate": 1e-2}
+        "default": POLICY | PENDULUM | {"meta_steps": 600, "inner_lr": 0.03, "learning_rate": 1e-2}
     },
     ("oracle", "pendulum"): {
         "default": ORACLE | PENDULUM | {"meta_steps": 100, "learning_rate": 1e-3, "minibatches": 16}

@@ -42,7 +42,8 @@ def evaluate_command(folder: Folder, result: Result | None) -> str:
 def train_snippet(folder: Folder) -> str:
     """The training in Python, from the resolved configuration: no preset can change under it."""
     learner, env, settings = (folder.config[name] for name in ("learner", "environment", "settings"))
-    keep = {name: settings[name] for name in ("meta_steps", "seed", "seeds") if name in settings}
+    names = ("meta_steps", "seed", "seeds", "log_every", "validate_every", "checkpoint_every")
+    keep = {name: settings[name] for name in names if name in settings}
     keep |= {"sweep": settings["sweep"]} if settings.get("sweep") else {}
     return "\n".join(
         [
@@ -60,7 +61,9 @@ def _call(function: str, entry: dict[str, Any], table: dict[str, Any]) -> str:
         return f"...  # your own, not registered: {name}({_keywords(fields)})"
     defaults = {key: field.default for key, field in fields_of(table[name]()).items()}
     changed = {key: value for key, value in fields.items() if key not in defaults or defaults[key] != value}
-    return f"{function}({', '.join([repr(name), _keywords(changed)] if changed else [repr(name)])})"
+    own = [f"{field}=..." for field in entry.get("own", [])]
+    words = [repr(name), *([_keywords(changed)] if changed else []), *own]
+    return f"{function}({', '.join(words)})" + ("  # ... is your own" if own else "")
 
 
 def _keywords(values: dict[str, Any]) -> str:

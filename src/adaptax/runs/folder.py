@@ -18,7 +18,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,9 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if config["schema"] > SCHEMA:
             raise CheckpointError(f"{folder} was written by a newer version; update adaptax")
+        for what in ("learner", "environment"):
+            if not isinstance(config[what]["name"], str) or not isinstance(config[what]["fields"], dict):
+                raise ValueError(f"{what} has no name or no fields")
         return {name: config[name] for name in ("learner", "environment", "settings")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         found = [f.parent for home in (folder, Path("runs")) for f in home.glob("*/config.json")]
@@ -104,13 +107,12 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a JSONL file; a torn last line is passed over."""
+    """The lines of a JSONL file, each with its "step"; one that was torn or damaged is passed over."""
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+        with suppress(ValueError):
+            line = json.loads(text)
+            lines += [line] if isinstance(line, dict) and isinstance(line.get("step"), int) else []
     return lines
 
 
@@ -130,6 +132,7 @@ class RunLog:
         self._latest: dict[str, Any] = {}
         if folder:
             self._drop_lines(folder / "metrics.jsonl")
+            self._end_line(folder / "events.jsonl")
 
     def gather(self, step: int, metrics: dict[str, np.ndarray], validation: np.ndarray | None, seconds: float) -> None:
         """Takes the metrics of one chunk into the line that is written next."""
@@ -158,9 +161,11 @@ class RunLog:
     def status(self, status: str, reason: str | None = None) -> None:
         """Where the run stands, and why where that needs saying."""
         if self.folder:
-            info = json.loads((self.folder / "run.json").read_text(encoding="utf-8")) | {"status": status}
-            info.pop("reason", None)
-            info |= {"reason": reason} if reason else {}
+            info = {}
+            with suppress(ValueError):  # damaged: what else it held is lost
+                info = dict(json.loads((self.folder / "run.json").read_text(encoding="utf-8")))
+            info |= {"status": status, "reason": reason}
+            info = {name: value for name, value in info.items() if value is not None}
             write_atomically(self.folder / "run.json", json.dumps(info, indent=1))
 
     def checkpoint(self, saved: Any, keep: int) -> None:
@@ -180,6 +185,12 @@ class RunLog:
         if self.folder:
             with (self.folder / name).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(plain(line), allow_nan=False) + "\n")
+
+    def _end_line(self, path: Path) -> None:
+        """A line that a crash has torn gets its end, so that the next event stands on a line of its own."""
+        if path.exists() and not path.read_bytes().endswith(b"\n"):
+            with path.open("a", encoding="utf-8") as file:
+                file.write("\n")
 
     def _drop_lines(self, path: Path) -> None:
         """Drops the lines written after the checkpoint that training goes on from."""

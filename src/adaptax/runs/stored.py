@@ -127,7 +127,10 @@ def open_run(
     """
     folder = Path(folder)
     config = read_config(folder)
-    settings = Settings(**config["settings"])
+    try:
+        settings = Settings(**config["settings"])
+    except TypeError as error:
+        raise CheckpointError(f"{folder}/config.json has settings that this version cannot read: {error}") from error
     env = stored_environment(config) if env is None else env
     learner = stored_learner(config, learner).bind(env.spec(settings.meta_steps))
     steps = checkpoints.steps(folder / "checkpoints")

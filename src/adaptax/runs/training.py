@@ -1,5 +1,6 @@
 """Training that can be trusted: logged, validated, saved, interrupted and resumed between compiled chunks."""
 
+import os
 import signal
 import threading
 import time
@@ -85,6 +86,7 @@ def train(
         RunBusyError: the folder exists already.
         OSError: the folder cannot be made.
         NumericalError: a metric or the state stopped being finite; checkpoints from before are kept.
+        Interrupted: SIGINT or SIGTERM came; the state was saved. Like KeyboardInterrupt, it is no Exception.
     """
     if wrong := type_problems(learner, env):
         raise ConfigError(*wrong)
@@ -116,13 +118,13 @@ def resume(
     learner: Learner | None = None,
     env: AbstractEnvironment | None = None,
 ) -> Run:
-    """Goes on with an interrupted run, bit for bit as if it had not been interrupted.
+    """Goes on with an interrupted run, bit for bit as if it had not been interrupted (on the same number of devices).
 
     Args:
         folder: The run folder.
         callbacks: As in `train`.
         progress: As in `train`.
-        devices: As in `train`; it need not be the number that the training began with.
+        devices: As in `train`; with another number than the training began with, sums are rounded otherwise.
         learner: As in `open_run`.
         env: As in `open_run`.
 
@@ -131,6 +133,7 @@ def resume(
         ConfigError: the learner or environment must be given, or is not the one that the run began with, or there are
             not that many devices.
         NumericalError: as in `train`.
+        Interrupted: as in `train`.
     """
     if wrong := changed_since(folder, learner, env):
         raise ConfigError(*wrong)
@@ -147,12 +150,12 @@ def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None, de
         log.status("running")
         try:
             _go_on(run, log, callbacks, progress or Silent(), devices or 1)
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
             log.status("preempted")
             raise
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"
-            log.event("failed", run.step, reason=reason)
+            log.event("failed", log.step, reason=reason)  # the states of a chunk under way are gone
             log.status("failed", reason)
             raise
         log.status("finished" if run.step == run.settings.meta_steps else "stopped")
@@ -175,13 +178,18 @@ def _go_on(run: Run, log: RunLog, callbacks: Sequence[Callback], progress: Progr
                 log.write()
             if fault:
                 raise NumericalError(_advice(run, fault))
-            stop = any([callback(now) is True for callback in callbacks])
+            stop = any([_is_true(callback(now)) for callback in callbacks])
             if last or stop or heard or step % settings.checkpoint_every == 0:
                 log.checkpoint(run.saved, settings.keep)
             if heard and not last:
                 raise Interrupted(heard[0], run)
             if stop:
                 break
+
+
+def _is_true(answer: Any) -> bool:
+    """Whether a callback said True, be it numpy's: comparisons of metrics are. Other answers mean nothing."""
+    return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 def stream_of(run: Run, devices: int) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
@@ -215,8 +223,8 @@ def _advice(run: Run, fault: str) -> str:
     )
 
 
-class Interrupted(Exception):
-    """A signal asked the training to end; its state is saved."""
+class Interrupted(BaseException):
+    """A signal asked the training to end; its state is saved. Like KeyboardInterrupt, no Exception."""
 
     def __init__(self, number: int, run: Run):
         super().__init__(f"stopped by signal {number} at meta-step {run.step}")
@@ -237,6 +245,7 @@ def listening() -> Iterator[list[int]]:
         if heard:
             raise KeyboardInterrupt
         heard.append(number)
+        os.write(2, b"\nending after the chunk under way, then saving; once more ends at once, without\n")
 
     before = {number: signal.signal(number, hear) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
