@@ -55,8 +55,9 @@ class Pendulum(Environment):
     Gymnasium's Pendulum-v1 step by step, where a gain $k$ means `max_torque` $= 2 |k|$ and the action $k a$.
 
     The physics are drawn log-uniformly within a factor around the standard, and the motor is reversed in half of the
-    tasks: what pumps energy into one half takes it out of the other, so no policy without memory swings up both. The
-    other factors are smaller than the cart-pole's, for the four multiply: torque over weight $2 k / (m g l / 2)$ goes
+    tasks: what pumps energy into one half takes it out of the other. That does not keep a policy without memory from
+    swinging up many of both, given time: its velocity tells it what its torque did (multi-task, without adaptation, returns
+    about -570 where the oracle returns -190). The other factors are smaller than the cart-pole's, for the four multiply: torque over weight $2 k / (m g l / 2)$ goes
     from 0.14 to 1.14 (the standard has 0.4), and where it is much smaller even a controller that knows the physics
     spends the whole episode swinging.
 
