@@ -56,10 +56,10 @@ class Pendulum(Environment):
 
     The physics are drawn log-uniformly within a factor around the standard, and the motor is reversed in half of the
     tasks: what pumps energy into one half takes it out of the other. That does not keep a policy without memory from
-    swinging up many of both, given time: its velocity tells it what its torque did (multi-task, without adaptation, returns
-    about -570 where the oracle returns -190). The other factors are smaller than the cart-pole's, for the four multiply: torque over weight $2 k / (m g l / 2)$ goes
-    from 0.14 to 1.14 (the standard has 0.4), and where it is much smaller even a controller that knows the physics
-    spends the whole episode swinging.
+    swinging up many of both, given time: its velocity tells it what its torque did (multi-task, without adaptation,
+    returns about -570 where the oracle returns -190). The other factors are smaller than the cart-pole's, for the four
+    multiply: torque over weight $2 k / (m g l / 2)$ goes from 0.14 to 1.14 (the standard has 0.4), and where it is much
+    smaller even a controller that knows the physics spends the whole episode swinging.
 
     Known values: energy shaping with linear feedback near the top returns -158 knowing the physics; designed for the
     standard physics -171 where the motor is not reversed and -1815 where it is, -993 on average; no torque -1235.
