@@ -114,6 +114,25 @@ def test_an_adapted_agent_can_be_kept_and_taken_up_again(tmp_path: Path) -> None
     np.testing.assert_array_equal(again.adapted.carry, life.adapted.carry)
 
 
+@pytest.mark.parametrize("learner", [ax.MAML(tasks=2, copies=3, hidden=8), ax.RL2(tasks=2, copies=2, minibatches=1)])
+def test_an_agent_adapted_in_several_copies_goes_on_in_one(tmp_path: Path, learner: ax.Learner) -> None:
+    run = ax.train(learner, POINT, meta_steps=1)
+    result = ax.adapt(run, lives=2)
+    result.save(tmp_path / "agent")
+    life = ax.load(run).begin(adapted=tmp_path / "agent")
+    first = jax.tree.map(lambda x: x[:, :1], result.agent.agent.carry)
+    jax.tree.map(np.testing.assert_array_equal, life.adapted, result.agent.agent._replace(carry=first))
+    assert life.act(np.zeros(2)).shape == (2,)
+    three = ax.load(run, copies=3).begin(adapted=tmp_path / "agent")
+    assert three.act(np.zeros((3, 2))).shape == (3, 2)
+
+
+def test_results_print_as_their_tables() -> None:
+    run = ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1)
+    for result in (ax.adapt(run, lives=3), ax.evaluate(run, tasks=5)):
+        assert repr(result) == result.table() and "95 % interval" in result.table()
+
+
 def test_actions_stay_within_the_bounds_and_keep_their_shape() -> None:
     run = ax.train(ax.MAML(tasks=2, copies=2, hidden=4, log_std=3.0), POINT, meta_steps=1)
     one, two = ax.load(run).begin(), ax.load(run, copies=2).begin()

@@ -147,20 +147,20 @@ def load(folder: Path, template: PyTree) -> PyTree:
         CheckpointError: it is damaged, or it does not fit.
     """
     verified(folder)
-    return read(folder / "state.safetensors", template)
+    path = folder / "state.safetensors"
+    return from_arrays(read(path), template, path)
 
 
-def read(path: Path, template: PyTree) -> PyTree:
-    """Reads a safetensors file into the structure of `template` (arrays or shapes).
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file.
 
     Raises:
-        CheckpointError: it is none, or it does not fit.
+        CheckpointError: it is none.
     """
     try:
-        arrays = load_file(path)
+        return load_file(path)
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged, or no file of adaptax: {error}") from error
-    return from_arrays(arrays, template, path)
 
 
 def steps(folder: Path) -> list[int]:

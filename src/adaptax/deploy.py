@@ -11,7 +11,7 @@ import numpy as np
 from rich.table import Table
 from safetensors.numpy import save_file
 
-from adaptax.checkpoint import plain, read, to_arrays
+from adaptax.checkpoint import from_arrays, plain, read, to_arrays
 from adaptax.config import checked_arguments
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.host import act_all, adapt_all, begin_lives, phase_keys, stack
@@ -20,7 +20,7 @@ from adaptax.core.lifetime import Life
 from adaptax.core.types import Agent as AgentState
 from adaptax.core.types import PyTree, Schedule, Step, Task, Transition
 from adaptax.errors import ConfigError
-from adaptax.evaluation import interval_text, number_text
+from adaptax.evaluation import interval_text, number_text, text_of
 from adaptax.fields import Count, Whole
 from adaptax.measure import Samples, draw_tasks, measure
 from adaptax.ops.spaces import Discrete
@@ -64,7 +64,8 @@ class Agent:
         Args:
             seed: Of everything random in this life.
             descriptor: The task's features, for learners that are told (`privileged` "always").
-            adapted: A file kept by `LifeInHand.save` or `adapt`: start from that state instead of a newborn's.
+            adapted: A file kept by `LifeInHand.save` or `adapt`: start from that state instead of a newborn's. It may
+                come from another number of copies.
 
         Raises:
             CheckpointError: the file `adapted` is damaged, or of another agent.
@@ -79,10 +80,25 @@ class Agent:
         keys = jax.random.key(seed)[None]
         life = begin_lives(self.learner, self.meta, jnp.zeros(1), jnp.asarray(told, float), keys, self.schedule.copies)
         if adapted is not None:
-            agent, action, reward = read(Path(adapted), kept(life))
+            agent, action, reward = _taken_up(Path(adapted), kept(life))
             step = life.step._replace(previous_action=action, previous_reward=reward)
             life = life._replace(agent=agent, step=step)
         return LifeInHand(self, life)
+
+
+def _taken_up(path: Path, like: Kept) -> Kept:
+    """What was kept in a file. Kept by another number of copies, all go on with the memory of its first."""
+    arrays, copies = read(path), like.reward.shape[1]
+    rewards = arrays.get(".reward", np.zeros(0))
+    lived = rewards.shape[1] if rewards.ndim == 2 else copies
+    found = from_arrays(arrays, _among(like, lived), path)
+    return found if lived == copies else _among(found, copies)
+
+
+def _among(one: Kept, copies: int) -> Kept:
+    """The first copy's memory, last action and last reward in that many copies."""
+    spread = lambda tree: jax.tree.map(lambda x: jnp.repeat(x[:, :1], copies, 1), tree)
+    return Kept(one.agent._replace(carry=spread(one.agent.carry)), spread(one.action), spread(one.reward))
 
 
 class LifeInHand:
@@ -245,8 +261,15 @@ class Adaptation(NamedTuple):
         result |= {"before": result["phase_return"][0], "after": result["phase_return"][-1], "ci95": intervals}
         return plain(result)
 
-    def table(self) -> Table:
-        """The same for a person."""
+    def save(self, path: str | Path) -> None:
+        """Keeps the adapted agent in a safetensors file; `Agent.begin(adapted=path)` takes it up again."""
+        save_file(to_arrays(self.agent), path)
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def table(self) -> str:
+        """The same as text for a terminal."""
         data = self.as_dict()
         table = Table(title=f"{self.learner} adapting to one task of {self.environment}: {self.lives} lives")
         for name in ("", "return", "95 % interval"):
@@ -257,7 +280,7 @@ class Adaptation(NamedTuple):
         for i, value in enumerate(data["episode_return"]):
             row(f"episode {i + 1}, as lived", value, lived[i])
         row("after (greedy)", data["after"], greedy[-1])
-        return table
+        return text_of([table])
 
 
 def adapt(

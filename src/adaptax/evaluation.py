@@ -123,10 +123,10 @@ class Evaluation(NamedTuple):
 
     def table(self) -> str:
         """The agent beside its references, best first, then its curves; text for a terminal."""
-        console = Console(record=True, width=100, file=io.StringIO())
-        for table in self.tables():
-            console.print(table)
-        return console.export_text()
+        return text_of(self.tables())
+
+    def __repr__(self) -> str:
+        return self.table()
 
     def tables(self) -> list[Table]:
         """The same as rich tables."""
@@ -149,6 +149,14 @@ class Evaluation(NamedTuple):
             curve("episode_return", "as lived: return of episode", 1),
             curve("phase_return", "what it could do: greedy return after phase", 0),
         ]
+
+
+def text_of(tables: list[Table]) -> str:
+    """Rich tables as plain text."""
+    console = Console(record=True, width=100, file=io.StringIO())
+    for table in tables:
+        console.print(table)
+    return console.export_text()
 
 
 def _curve(values: list[float], interval: list[list[float]], title: str, first: int) -> Table:

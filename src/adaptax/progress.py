@@ -68,6 +68,9 @@ class Lines:
         yield show
 
 
+LINES = Lines()
+
+
 def say(line: str) -> None:
     """One line on standard error, at once."""
     print(line, file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from adaptax.config import checked_arguments
 from adaptax.core.env import Environment, HostEnvironment, Simulator, TaskSplit
 from adaptax.core.types import PRNGKey, Task
-from adaptax.errors import ConfigError, FaultyEnvironmentError
+from adaptax.errors import ConfigError, FaultyEnvironmentError, NumericalError
 from adaptax.fields import Count
 from adaptax.ops.spaces import Box, Discrete, Space
 
@@ -219,6 +219,11 @@ class GymnasiumSimulator(Simulator):
 
     def _action(self, action: Any) -> Any:
         space: Any = self.env.action_space
+        if not np.isfinite(action).all():
+            raise NumericalError(
+                f"the learner's action is {np.asarray(action)}: it has diverged. Try a smaller learning_rate or "
+                "inner_lr, and look for NaN in a loss or network of your own"
+            )
         if isinstance(self.action, Discrete):
             return int(action)
         action = np.reshape(np.asarray(action), space.shape)

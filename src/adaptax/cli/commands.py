@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from rich.console import Console
 
 from adaptax import deploy
-from adaptax.checkpoint import mark_of, to_arrays
+from adaptax.checkpoint import mark_of
 from adaptax.cli import options as asked
 from adaptax.cli.check import Changes
 from adaptax.config import nearest, replaced
@@ -72,6 +71,9 @@ def _finished(work: Any, folder: Path, as_json: bool) -> str:
     except Interrupted as interrupted:
         say(f"{interrupted}; saved. To go on: adaptax resume {folder}")
         sys.exit(interrupted.exit_code)
+    except KeyboardInterrupt:
+        say(f"ended at once. To go on from the last checkpoint: adaptax resume {folder}")
+        sys.exit(130)
     best = [float(score) for score in run.saved.best_score]
     steps = [int(step) for step in run.saved.best_step]
     if as_json:
@@ -109,8 +111,6 @@ def evaluate(options: asked.Evaluate, changes: Changes) -> str:
 
 def adapt(options: asked.Adapt, changes: Changes) -> str:
     """`adaptax adapt`."""
-    from safetensors.numpy import save_file
-
     del changes
     use_compilation_cache()
     run, env = run_and_environment(options.run, options.env_file)
@@ -126,16 +126,12 @@ def adapt(options: asked.Adapt, changes: Changes) -> str:
     mark = mark_of([options.task, options.checkpoint, options.episodes, options.env_file])
     kept = Path(options.run) / "adapted" / f"{result.environment}-{options.seed}-{mark}.safetensors"
     kept.parent.mkdir(exist_ok=True)
-    save_file(to_arrays(result.agent), kept)
+    result.save(kept)
     if options.json:
         return to_json(result.as_dict() | {"agent": str(kept)})
-    console = Console()
-    with console.capture() as captured:
-        console.print(result.table())
-    copies = run.learner.schedule().copies
-    given = [f"copies={copies}"] * (copies > 1) + ["env=..."] * (name_of(run.env) not in ENVIRONMENTS)
-    load = f"ax.load({', '.join(['run', *given])})"
-    return f"{captured.get()}the adapted agent is kept in {kept}; in Python: {load}.begin(adapted=...)"
+    given = ", env=..." if name_of(run.env) not in ENVIRONMENTS else ""
+    load = f'ax.load("{options.run}"{given}).begin(adapted="{kept}")'
+    return f"{result.table()}the adapted agent is kept in {kept}\nin Python: {load}"
 
 
 def run_and_environment(folder: str, env_file: str | None) -> tuple[Run, AbstractEnvironment]:

@@ -20,7 +20,7 @@ from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import TrainState, chunks
 from adaptax.errors import ConfigError, NumericalError
 from adaptax.measure import Samples, draw_tasks, measure
-from adaptax.progress import Progress, Silent
+from adaptax.progress import LINES, Progress, Silent
 from adaptax.runs.folder import RunLog, create_folder, in_use
 from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
 from adaptax.runs.settings import checked_settings, device_problems, type_problems
@@ -57,7 +57,7 @@ def train(
     log_every: int | None = None,
     validate_every: int | None = None,
     checkpoint_every: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = LINES,
     devices: int | None = None,
 ) -> Run:
     """Trains a learner on the training tasks of an environment.
@@ -75,7 +75,7 @@ def train(
             the end are log points as well.
         validate_every: Meta-steps between validations; by default a tenth of the training.
         checkpoint_every: Meta-steps between checkpoints; by default a tenth of the training.
-        progress: Where to show progress; None shows nothing.
+        progress: Where to show progress: lines on standard error; None shows nothing.
         devices: Devices to spread the tasks of a meta-step over; None is one. It must divide the learner's `tasks`.
 
     Returns:
@@ -113,7 +113,7 @@ def resume(
     folder: str | Path,
     *,
     callbacks: Sequence[Callback] = (),
-    progress: Progress | None = None,
+    progress: Progress | None = LINES,
     devices: int | None = None,
     learner: Learner | None = None,
     env: AbstractEnvironment | None = None,
@@ -245,7 +245,7 @@ def listening() -> Iterator[list[int]]:
         if heard:
             raise KeyboardInterrupt
         heard.append(number)
-        os.write(2, b"\nending after the chunk under way, then saving; once more ends at once, without\n")
+        os.write(2, b"\nends after the chunk under way, and saves; once more ends at once and saves nothing\n")
 
     before = {number: signal.signal(number, hear) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
