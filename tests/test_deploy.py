@@ -222,7 +222,9 @@ def test_numbers_that_are_none_are_named_at_once() -> None:
     [
         (BANDIT, "[0.1, 0.2, 1.5]", "probability must lie between 0 and 1"),
         (BANDIT, [0.1, -0.2, 0.5], "probability must lie between 0 and 1"),
-        (BANDIT, "[0.1, 0.2", "delimiter"),
+        (BANDIT, "[0.1, 0.2", "it is no JSON .*delimiter"),
+        (BANDIT, "0.1", "task must be 3 finite numbers"),
+        ("pendulum", {"length": "x", "mass": 1, "gravity": 10, "gain": 1}, r"task\.length must be one finite number"),
         (GRID, "[3, 0]", "between 0 and 2"),
         (GRID, [1.5, 0], "whole numbers"),
         (POINT, "[0.1, Infinity]", "finite numbers"),

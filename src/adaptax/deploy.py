@@ -337,14 +337,16 @@ def given_task(env: AbstractEnvironment, given: Any) -> Task:
     try:
         given = json.loads(given) if isinstance(given, str) else given
         if jax.tree.structure(given) == jax.tree.structure(like):
-            task = jax.tree.map(lambda x, y: _number(x, y, "each number"), like, given)
+            where = lambda path: "task" + jax.tree_util.keystr(path)
+            task = jax.tree_util.tree_map_with_path(lambda path, x, y: _number(x, y, where(path)), like, given)
         else:
             task = _fill(like, given, "task")
         if wrong := env.task_problems(task):
             raise ValueError("; ".join(wrong))
     except (ValueError, TypeError, RecursionError) as error:
+        why = f"it is no JSON ({error})" if isinstance(error, json.JSONDecodeError) else error
         raise ConfigError(
-            f"the task does not fit {name_of(env)}: {error}; an example: {json.dumps(_example(like))}"
+            f"the task does not fit {name_of(env)}: {why}; an example: {json.dumps(_example(like))}"
         ) from error
     return task
 
@@ -368,16 +370,16 @@ def _fill(like: Any, given: Any, where: str) -> Any:
 
 def _number(like: np.ndarray, given: Any, where: str) -> np.ndarray:
     """An array like another one, from numbers."""
+    kind = "whole" if like.dtype.kind in "iu" else "finite"
+    many = f"{like.size} {kind} numbers" + (f" of shape {like.shape}" if like.ndim > 1 else "")
+    wrong = ValueError(f"{where} must be {many if like.ndim else f'one {kind} number'}")
     exact = np.asarray(given)
-    if exact.dtype.kind not in "biuf":
-        raise ValueError(f"{where} must be numbers")
+    if exact.dtype.kind not in "biuf" or exact.shape != like.shape:
+        raise wrong
     with np.errstate(all="ignore"):
         array = exact.astype(like.dtype)
-    if array.shape != like.shape:
-        raise ValueError(f"{where} has shape {list(array.shape)}, needed {list(like.shape)}")
-    whole = like.dtype.kind in "iu"
-    if not np.isfinite(array).all() or (whole and not np.array_equal(array, exact)):
-        raise ValueError(f"{where} must be {'whole' if whole else 'finite'} numbers")
+    if not np.isfinite(array).all() or (kind == "whole" and not np.array_equal(array, exact)):
+        raise wrong
     return array
 
 

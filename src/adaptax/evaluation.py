@@ -99,6 +99,7 @@ class Evaluation(NamedTuple):
             "normalised": self.normalised,
             "normalised_by": self.scale and self.scale.by,
             "normalised_of": self.scale and self.scale.of,
+            "normalised_between": self.scale and [self.scale.zero, self.scale.one],
             "env_steps": self.env_steps,
             "seconds": round(self.seconds, 3),
         }
@@ -167,6 +168,8 @@ def _curve(values: list[float], interval: list[list[float]], title: str, first: 
     table.add_row(*(number_text(values[i]) for i in shown), style="bold")
     low, high = interval
     table.add_row(*("" if low[i] is None else f"±{(high[i] - low[i]) / 2:.3f}" for i in shown))
+    if any(values[i] is None for i in shown):
+        table.caption = "- no life came so far"
     return table
 
 

@@ -210,6 +210,18 @@ def test_several_runs_share_a_figure(make_run, tmp_path):
     assert order == sorted(order)
 
 
+def test_validations_of_other_things_are_other_figures(make_run):
+    folders = [make_run("a"), make_run("b", "maml")]
+    for folder, objective in zip(folders, ("total_return", "phase_return"), strict=True):
+        config = json.loads((folder / "config.json").read_text())
+        config["learner"]["objective"] = objective
+        (folder / "config.json").write_text(json.dumps(config))
+    text = words(read(write_report(folders)))
+    assert "Return of a whole life. On validation" in text and "Greedy return of an episode" in text
+    lines = [{"step": 5, "env_steps": 9, "seconds": 1.0, "train_return": 6.6, "episode_return": 0.66}]
+    assert words(read(write_report([make_run("c", lines=lines)]))).count("Returns in training") == 2
+
+
 def test_two_results_of_one_run_are_told_apart(make_run):
     text = words(read(write_report([make_run(results=[RESULT, RESULT | {"checkpoint": "last"}])])))
     assert "rl2 (best)" in text and "rl2 (last)" in text

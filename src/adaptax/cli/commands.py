@@ -105,7 +105,8 @@ def evaluate(options: asked.Evaluate, changes: Changes) -> str:
     if options.json:
         return to_json(result.as_dict())
     after = " after the last phase" if result.scale and result.scale.of == "phase_return" else ""
-    score = f"normalised{after} {result.normalised:.3f} (0 is random, 1 is {result.scale.by})\n" if result.scale else ""
+    ends = result.scale and f"0 is random, {result.scale.zero:.3f}; 1 is {result.scale.by}, {result.scale.one:.3f}"
+    score = f"normalised{after} {result.normalised:.3f} ({ends})\n" if ends else ""
     return f"{result.table()}{score}kept in {path}"
 
 

@@ -36,6 +36,11 @@ class Folder(NamedTuple):
         return clean(self.config["learner"].get("name"))
 
     @property
+    def objective(self) -> str:
+        """What validations of it measure."""
+        return clean(self.config["learner"].get("objective", ""))
+
+    @property
     def environment(self) -> str:
         """Name of the environment."""
         return clean(self.config["environment"].get("name"))

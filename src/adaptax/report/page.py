@@ -65,13 +65,16 @@ def status(folder: Folder) -> Markup:
     return tag("span", word, far, class_="status finished" if word == "finished" else "status")
 
 
+NOT = {False: "not evaluated", True: "only elsewhere"}  # whether there are results under other settings
+
+
 def runs_table(folders: list[Folder]) -> Markup:
     """One row a run."""
     head = ["run", "environment", "status", "seeds", "meta-steps", "best validation", "total return", "normalised"]
     rows = []
     for index, folder in enumerate(folders):
         data = main_result(folder)
-        score = f"{text(data['total_return'])} ({bounds(data, 'total_return')})" if data else "not evaluated"
+        score = f"{text(data['total_return'])} ({bounds(data, 'total_return')})" if data else NOT[bool(folder.results)]
         cells = [
             folder.environment,
             status(folder),

@@ -25,7 +25,8 @@ def evaluate_command(folder: Folder, result: Result | None) -> str:
     """The command that makes an evaluation; None stands for the first one, with every default."""
     words = ["adaptax", "evaluate", str(folder.path)]
     if result is None:
-        return shlex.join(words)
+        own = folder.config["environment"]["name"] not in ENVIRONMENTS
+        return shlex.join([*words, *(["--env-file", "FILE.py:NAME"] if own else [])])
     data, trained = result.data, folder.config["environment"]
     asked = data.get("asked") or {}
     for name, value in asked.items():

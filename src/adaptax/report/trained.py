@@ -6,16 +6,27 @@ from adaptax.report.html import Markup, card, tag
 from adaptax.report.svg import inline_svg
 from adaptax.report.words import duration, text, whole
 
+OBJECTIVES = {
+    "total_return": "Return of a whole life.",
+    "phase_return": "Greedy return of an episode, mean over the phases after adaptation.",
+}
+
 
 def trainings(folders: list[Folder]) -> Markup:
-    """Validation of all runs in one figure for each environment, then returns run by run."""
-    cards = [_validation(folders, environment) for environment in dict.fromkeys(f.environment for f in folders)]
+    """Validation of all runs, together where it measures the same, then returns run by run."""
+    cards = [
+        _validation(folders, *measured) for measured in dict.fromkeys((f.environment, f.objective) for f in folders)
+    ]
     others = []
     for index, folder in enumerate(folders):
         mine = "" if len(folders) == 1 else f": {folder.label}"
         names = [name for name in metric_names(folder.lines) if name != "validation"]
-        earned = series(folder, [name for name in names if "return" in name])
-        cards.append(_figure(earned, f"t{index}", f"Returns in training{mine}", _training_words(folder)))
+        returns = [name for name in names if "return" in name]
+        for what in dict.fromkeys(
+            name.split("_")[0] for name in returns
+        ):  # of an episode, of a life: scales of their own
+            earned = series(folder, [name for name in returns if name.split("_")[0] == what])
+            cards.append(_figure(earned, f"t{index}-{what}", f"Returns in training{mine}", _training_words(folder)))
         for place, name in enumerate(name for name in names if "return" not in name):
             others.append(_figure(series(folder, [name]), f"o{index}-{place}", f"{clean(name)}{mine}", ""))
     cards, others = [c for c in cards if c], [c for c in others if c]
@@ -47,10 +58,10 @@ def sweep_points(folder: Folder, width: int) -> dict[str, list[int]]:
     return {name(point): list(range(i * seeds, min((i + 1) * seeds, width))) for i, point in enumerate(points)}
 
 
-def _validation(folders: list[Folder], environment: str) -> Markup | None:
+def _validation(folders: list[Folder], environment: str, objective: str) -> Markup | None:
     together: list[figures.Logged] = []
     for folder in folders:
-        if folder.environment != environment:
+        if (folder.environment, folder.objective) != (environment, objective):
             continue
         found = series(folder, ["validation"])
         alone = len(found) == 1  # a run without a sweep: then it has its colour and name of the page
@@ -59,7 +70,8 @@ def _validation(folders: list[Folder], environment: str) -> Markup | None:
         together += [one._replace(colour=colour) for one, colour in zip(named, colours, strict=True)]
     several = len({folder.environment for folder in folders}) > 1
     title = f"Validation: {environment}" if several else "Validation"
-    return _figure(together, f"v-{environment}", title, "On validation tasks; the best checkpoint is chosen by it.")
+    words = f"{OBJECTIVES.get(objective, '')} On validation tasks; the best checkpoint is chosen by it.".strip()
+    return _figure(together, f"v-{environment}-{objective}", title, words)
 
 
 def _figure(found: list[figures.Logged], name: str, title: str, words: str) -> Markup | None:

@@ -22,7 +22,12 @@ from adaptax.runs.settings import Settings, environment_problems
 def config_of(learner: Learner, env: AbstractEnvironment, settings: Settings) -> dict[str, Any]:
     """What `config.json` holds: enough for `open_run` to build the run again, or to say what it cannot build."""
     return {
-        "learner": {"name": name_of(learner), "fields": values_of(learner), "own": own_fields(learner)},
+        "learner": {
+            "name": name_of(learner),
+            "fields": values_of(learner),
+            "own": own_fields(learner),
+            "objective": learner.objective,
+        },
         "environment": {"name": name_of(env), "fields": values_of(env)},
         "settings": dataclasses.asdict(settings),
     }
