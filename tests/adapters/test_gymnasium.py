@@ -16,7 +16,7 @@ from adaptax.adapters.gymnasium import from_gymnasium, to_gymnasium, to_space
 from adaptax.core.host import built, host_draw
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.envs.point import PointNavigation
-from adaptax.errors import ConfigError, FaultyEnvironmentError
+from adaptax.errors import ConfigError, FaultyEnvironmentError, NumericalError
 from adaptax.ops.spaces import Box, Discrete
 from adaptax.testing.compare import require_finite
 
@@ -163,6 +163,14 @@ def test_actions_are_clipped_and_get_their_shape_back():
     (action,) = sim.env.actions
     np.testing.assert_array_equal(action, [[-1.0], [3.0]])
     assert action.dtype == np.float32
+
+
+def test_a_learner_that_diverged_is_not_the_environments_fault():
+    sim: Any = family().simulator({"weight": 1.0})
+    sim.reset(SEED)
+    with pytest.raises(NumericalError, match=r"action is \[nan  0\.\]: it has diverged"):
+        sim.step(np.array([np.nan, 0.0]), SEED)
+    assert not sim.env.actions
 
 
 def test_the_episode_limit_truncates():
