@@ -14,7 +14,7 @@ import adaptax as ax
 from adaptax.config import checked_arguments
 from adaptax.core.evaluate import examine
 from adaptax.core.learner import traced
-from adaptax.deploy import given_task
+from adaptax.deploy import Agent, given_task
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.envs.point import PointNavigation
 from adaptax.errors import CheckpointError, ConfigError
@@ -114,17 +114,20 @@ def test_an_adapted_agent_can_be_kept_and_taken_up_again(tmp_path: Path) -> None
     np.testing.assert_array_equal(again.adapted.carry, life.adapted.carry)
 
 
-@pytest.mark.parametrize("learner", [ax.MAML(tasks=2, copies=3, hidden=8), ax.RL2(tasks=2, copies=2, minibatches=1)])
+@pytest.mark.parametrize("learner", [ax.MAML(hidden=8), ax.RL2(hidden=8)], ids=["maml", "rl2"])
 def test_an_agent_adapted_in_several_copies_goes_on_in_one(tmp_path: Path, learner: ax.Learner) -> None:
-    run = ax.train(learner, POINT, meta_steps=1)
-    result = ax.adapt(run, lives=2)
-    result.save(tmp_path / "agent")
-    life = ax.load(run).begin(adapted=tmp_path / "agent")
-    first = jax.tree.map(lambda x: x[:, :1], result.agent.agent.carry)
-    jax.tree.map(np.testing.assert_array_equal, life.adapted, result.agent.agent._replace(carry=first))
-    assert life.act(np.zeros(2)).shape == (2,)
-    three = ax.load(run, copies=3).begin(adapted=tmp_path / "agent")
-    assert three.act(np.zeros((3, 2))).shape == (3, 2)
+    learner = learner.bind(POINT.spec())
+    agents = [Agent(learner, learner.init(jax.random.key(0)), learner.schedule()._replace(copies=n)) for n in (3, 1, 2)]
+    lives = [agents[0].begin(seed=1)]
+    for _ in range(agents[0].schedule.steps):
+        lives[0].act(np.arange(6.0).reshape(3, 2) / 6)
+        lives[0].observe(np.zeros((3, 2)), [1.0, 2.0, 3.0], np.zeros(3, bool), np.zeros(3, bool))
+    lives[0].save(tmp_path / "agent")
+    lives += [agent.begin(adapted=tmp_path / "agent") for agent in agents[1:]]
+    first = lambda life: life.adapted._replace(carry=jax.tree.map(lambda x: x[:, :1], life.adapted.carry))
+    for life in lives[1:]:
+        jax.tree.map(np.testing.assert_array_equal, first(life), first(lives[0]))
+    assert lives[1].act(np.zeros(2)).shape == (2,) and lives[2].act(np.zeros((2, 2))).shape == (2, 2)
 
 
 def test_results_print_as_their_tables() -> None:
@@ -195,9 +198,13 @@ def test_several_copies_act_together() -> None:
     assert again and life.phases == 1
 
 
-def test_adapt_without_a_task_draws_a_test_task() -> None:
+def test_adapt_without_a_task_draws_a_test_task(tmp_path: Path) -> None:
     run = ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1)
-    result = ax.adapt(run, lives=3, episodes=5).as_dict()
+    adapted = ax.adapt(run, lives=3, episodes=5)
+    adapted.save(tmp_path / "agent")
+    again = ax.load(run).begin(adapted=tmp_path / "agent").adapted
+    jax.tree.map(np.testing.assert_array_equal, again, adapted.agent.agent)
+    result = adapted.as_dict()
     assert len(result["episode_return"]) == 5 and len(result["phase_return"]) == 2
     task, _ = draw_tasks(BANDIT, "test", 3, seed=1)  # drawn as examinations are: by keys that no training uses
     assert ax.adapt(run, task=task[0], lives=3, episodes=5).as_dict() == result
