@@ -181,6 +181,8 @@ def verdict(ours: str, others: dict[str, Any]) -> str:
         for other, entry in others.items():
             phases = [str(k) for k, bounds in enumerate(zip(*entry["ci95"], strict=True)) if decided(*bounds)]
             found += [f"{word} than {other} at k = {', '.join(phases)}"] if phases else []
+    if not found:
+        return "All intervals hold zero."
     return f"In words: {ours} is {'; '.join(found)}. All other intervals hold zero."
 
 

@@ -9,6 +9,9 @@ from adaptax.fields import Count, Whole
 
 Split = Literal["test", "validation", "train", "ood"]
 RunFolder = Annotated[str, arg(help="Run folder.", metavar="RUN")]
+Episodes = Annotated[
+    Count | None, arg(help="Episodes in a life; by default as many as a training life has in that environment.")
+]
 EnvFile = Annotated[str | None, arg(help="Your own environment, as file.py:Name.")]
 
 
@@ -36,9 +39,7 @@ class Evaluate:
     run: Positional[RunFolder]
     split: Annotated[Split, arg(help="Which tasks.")] = "test"
     tasks: Annotated[Count, arg(help="Number of tasks.")] = 1000
-    episodes: Annotated[
-        Count | None, arg(help="Episodes in a life; by default as many as a training life has in that environment.")
-    ] = None
+    episodes: Episodes = None
     seed: Annotated[Whole, arg(help="Of tasks and lives; the same seed gives every learner the same.")] = 1
     checkpoint: Annotated[str, arg(help="best, last, or a meta-step.")] = "best"
     oracle: Annotated[str | None, arg(help="Run of an oracle, to normalise where no optimum is computable.")] = None
@@ -55,9 +56,7 @@ class Adapt:
     run: Positional[RunFolder]
     task: Annotated[str | None, arg(help="The task as JSON; by default one test task.")] = None
     env_file: EnvFile = None
-    episodes: Annotated[
-        Count | None, arg(help="Episodes in a life; by default as many as a training life has in that environment.")
-    ] = None
+    episodes: Episodes = None
     lives: Annotated[Count, arg(help="Lives in the task, for the intervals.")] = 20
     seed: Annotated[Whole, arg(help="Of the lives.")] = 1
     checkpoint: Annotated[str, arg(help="best, last, or a meta-step.")] = "best"

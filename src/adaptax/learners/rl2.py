@@ -161,9 +161,9 @@ class RL2(Learner):
 
     def problems(self) -> list[str]:
         """Minibatches must divide the lives, and a memory of one's own must read what a step tells."""
-        lives, parts = self.tasks * self.copies, self.minibatches
+        lives, parts, own = self.tasks * self.copies, self.minibatches, self.network and self.spec
         wrong = [f"minibatches is {parts}; it must divide tasks x copies = {lives}"] if lives % parts else []
-        return wrong + (misfits(at_first(self.memory), self._reads, self.memory.outputs) if self.spec else [])
+        return wrong + (misfits(at_first(self.memory), self._reads, self.memory.outputs) if own else [])
 
     def _inputs(self, step: Step) -> Float[Array, " D"]:
         observation = self.bound.observation.encode(step.observation)
