@@ -38,14 +38,13 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
 
 
 ALONE = ("bernoulli-bandit", "grid-navigation")  # here only rl2 is published
-STEPS = {"point-navigation": [0.5, 1.0, 1.5], "cartpole": [1.0, 2.0, 3.0], "pendulum": [1.0, 2.0, 5.0]}
+STEPS = {"point-navigation": [0.5, 1.0, 1.5], "cartpole": [1.0, 2.0, 3.0], "pendulum": [0.5, 1.0, 2.0]}
 SCRATCH_STEPS = {"point-navigation": [0.5, 2.0, 8.0], "cartpole": [0.1, 0.5, 2.0], "pendulum": [0.5, 2.0, 8.0]}
 FINE_TUNING = {
     "point-navigation": {"inner_lr": [0.1, 0.5, 2.0], "learning_rate": [1e-3, 3e-3]},
     "cartpole": {"inner_lr": [1.0, 3.0, 10.0], "learning_rate": [1e-2, 3e-2]},
     "pendulum": {"inner_lr": [0.03, 0.1, 0.3], "learning_rate": [3e-3, 1e-2]},
 }
-LENGTH = {"pendulum": 0.5}  # of a trial, in trainings
 SECOND = {  # what is tuned beside the inner step size
     "point-navigation": {"log_std": [0.0, 0.5]},
     "cartpole": {"learning_rate": [3e-3, 1e-2]},
@@ -74,7 +73,6 @@ def trial(learner: str, env_name: str, fields: dict[str, Any]) -> dict[str, Any]
     """One training and what validation tasks say of it."""
     env = ax.make(env_name)
     base, meta_steps = ax.preset(learner, env_name)
-    meta_steps = max(1, int(meta_steps * LENGTH.get(env_name, 1.0)))
     begun = time.monotonic()
     try:
         run = ax.train(

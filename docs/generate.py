@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.config import attributes_of, fields_of
-from adaptax.core.learner import Learner
+from adaptax.core.learner import BINDING, Learner
 from adaptax.presets import DEFAULT_META_STEPS
 from adaptax.presets.tuned import TUNED
 from adaptax.registry import ENVIRONMENTS, LEARNERS, make, make_learner
@@ -41,7 +41,7 @@ def sections_of(docstring: str) -> dict[str, str]:
 
 def public_fields(config: Any) -> list[str]:
     """The fields that a user may set, in order; some only from Python."""
-    internal = ("spec",) if isinstance(config, Learner) else ()
+    internal = BINDING if isinstance(config, Learner) else ()
     return [f.name for f in dataclasses.fields(type(config)) if f.init and f.name not in internal]
 
 

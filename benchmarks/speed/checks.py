@@ -29,7 +29,7 @@ def count_traces(learner: Learner) -> tuple[int, int]:
     """How often the meta-step is traced: for the first chunk, and for three more of other lengths and values."""
     env = PointNavigation(horizon=5)
     tally = Tally()
-    bound = small(learner).bind(env.spec(100))
+    bound = small(learner).bind(env.spec(), 100)
     env = Watched(env, jnp.zeros(bound.bound.descriptor), tally)
     learners = ours.many(bound, 1)
     states = init_states(learners, env, jax.random.split(jax.random.key(0), 1))
@@ -156,7 +156,7 @@ def host(rounds: int, **_: object) -> Result:
     rows, steps = {}, 100
     env = from_gymnasium("CartPole-v1", episode_steps=steps, episodes=1)
     for tasks in (1, 16, 64):
-        learner = traced(ours.RL2(tasks=tasks).bind(env.spec(1)))
+        learner = traced(ours.RL2(tasks=tasks).bind(env.spec()))
         meta = learner.init(jax.random.key(0))
         keys = jax.random.split(jax.random.key(1), tasks)
         drawn = host_draw(env, "train", keys)

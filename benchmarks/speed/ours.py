@@ -20,14 +20,14 @@ META_STEPS = 10_000  # for the learning-rate schedule only: no timed run comes n
 def rl2(**fields) -> tuple[RL2, BernoulliBandit]:
     """RL2 with its defaults (GRU of 64, 4 epochs) on ten pulls of five arms."""
     env = BernoulliBandit(arms=5, pulls=10)
-    return RL2(**fields).bind(env.spec(META_STEPS)), env
+    return RL2(**fields).bind(env.spec(), META_STEPS), env
 
 
 def maml(**fields) -> tuple[MAML, PointNavigation]:
     """Second-order MAML, one inner step: 40 tasks, 20 copies, 100 steps."""
     env = PointNavigation(horizon=100)
     fields = {"tasks": 40, "copies": 20, "inner_steps": 1, "hidden": 64} | fields
-    return MAML(**fields).bind(env.spec(META_STEPS)), env
+    return MAML(**fields).bind(env.spec(), META_STEPS), env
 
 
 def env_steps(learner: Learner) -> int:

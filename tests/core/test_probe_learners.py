@@ -28,7 +28,7 @@ class Meta(NamedTuple):
 
 def start(learner, env, seed=0):
     """Learner and state for the trainer, one seed."""
-    learner = jax.tree.map(lambda x: x[None] if eqx.is_array(x) else x, traced(learner.bind(env.spec(100))))
+    learner = jax.tree.map(lambda x: x[None] if eqx.is_array(x) else x, traced(learner.bind(env.spec(), 100)))
     return learner, init_states(learner, env, jax.random.split(jax.random.key(seed), 1))
 
 

@@ -6,12 +6,14 @@ from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptax.envs.pendulum import STANDARD, Pendulum, PendulumPhysics, PendulumState
+from adaptax.envs.pendulum import STANDARD, Pendulum, PendulumPhysics, PendulumState, held
 from adaptax.ops.spaces import Box
 
 CHANGES = [{}, {"length": 0.7}, {"mass": 1.6}, {"gravity": 6.0}, {"gain": 0.6}, {"gain": -1.3}]
 
-step = jax.jit(Pendulum().step)
+GYMNASIUM = Pendulum(horizon=200, lean=0.0)
+
+step = jax.jit(GYMNASIUM.step)
 
 
 def simulator(physics: PendulumPhysics, start: np.ndarray) -> PendulumEnv:
@@ -89,9 +91,59 @@ def test_features_tell_tasks_apart_and_are_small():
 
 def test_starts_are_spread_as_in_gymnasium():
     task = PendulumPhysics(*map(jnp.asarray, STANDARD))
-    states, observations = jax.jit(jax.vmap(Pendulum().reset, (None, 0)))(
-        task, jax.random.split(jax.random.key(3), 500)
-    )
+    states, observations = jax.jit(jax.vmap(GYMNASIUM.reset, (None, 0)))(task, jax.random.split(jax.random.key(3), 500))
     assert 3.1 < np.abs(states.angle).max() <= np.pi
     assert 0.98 < np.abs(states.angular_velocity).max() <= 1
     np.testing.assert_allclose(observations[:, 0], np.cos(states.angle), atol=1e-6)
+
+
+def test_pendulums_lean_as_far_as_they_can_be_held():
+    env = Pendulum()
+    tasks = jax.vmap(env.tasks.sampler("ood"))(jax.random.split(jax.random.key(1), 500))
+    states, observations = jax.jit(jax.vmap(env.reset))(tasks, jax.random.split(jax.random.key(3), 500))
+    limit = np.arcsin(np.minimum(4 * np.abs(tasks.gain) / (tasks.mass * tasks.gravity * tasks.length), 1))
+    fraction = np.asarray(states.angle / limit)
+    assert 0.45 <= np.abs(fraction).min() < 0.455 and 0.595 < np.abs(fraction).max() <= 0.60001
+    assert 0.4 < (fraction > 0).mean() < 0.6
+    np.testing.assert_allclose(observations[:, 1], np.sin(states.angle), atol=1e-6)
+    np.testing.assert_array_equal(observations[:, 2], 0.0)
+    # there the whole torque balances gravity
+    task = PendulumPhysics(*map(jnp.asarray, STANDARD))
+    state = PendulumState(held(task), jnp.zeros(()), jnp.zeros((), jnp.int32))
+    assert abs(step(task, state, jnp.array([-2.0]), jax.random.key(0))[0].angular_velocity) < 1e-5
+
+
+def returned(policy, count: int = 2000) -> float:
+    """Mean return of `policy(observation, task, time, key) -> torque asked for`."""
+    env = Pendulum()
+
+    def episode(task: PendulumPhysics, key: jax.Array) -> jax.Array:
+        def move(now, key):
+            state, observation = now
+            action = policy(observation, task, state.time, key)[None]
+            state, observation, reward, _, _ = env.step(task, state, action, key)
+            return (state, observation), reward
+
+        key_start, key_life = jax.random.split(key)
+        return jax.lax.scan(move, env.reset(task, key_start), jax.random.split(key_life, env.horizon))[1].sum()
+
+    tasks = jax.vmap(env.tasks.test)(jax.random.split(jax.random.key(1), count))
+    return float(jax.jit(jax.vmap(episode))(tasks, jax.random.split(jax.random.key(2), count)).mean())
+
+
+def upright(observation, task) -> jax.Array:
+    """The action after which the angle obeys a critically damped equation."""
+    angle = jnp.arctan2(observation[1], observation[0])
+    fall = 3 * task.gravity / (2 * task.length) * observation[1]
+    return (-16 * angle - 8 * observation[2] - fall) * task.mass * task.length**2 / (3 * task.gain)
+
+
+def test_known_values():
+    standard = PendulumPhysics(*map(jnp.asarray, STANDARD))
+    late = [returned(lambda o, t, time, k, n=n: upright(o, t) * jnp.where(time < n, -1, 1)) for n in range(3)]
+    assert late == [pytest.approx(-0.5, abs=0.03), pytest.approx(-3.6, abs=0.5), pytest.approx(-180, abs=3)]
+    told = returned(lambda o, t, time, k: upright(o, standard) * jnp.sign(t.gain))
+    assert told == pytest.approx(-0.57, abs=0.03)
+    assert returned(lambda o, t, time, k: upright(o, standard)) == pytest.approx(-224, abs=6)
+    assert returned(lambda o, t, time, k: jnp.zeros(())) == pytest.approx(-223, abs=2)
+    assert returned(lambda o, t, time, k: jax.random.uniform(k, minval=-2, maxval=2)) == pytest.approx(-259, abs=4)

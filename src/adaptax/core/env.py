@@ -100,11 +100,11 @@ class AbstractEnvironment(eqx.Module):
         """What is wrong with the fields taken together, in words; each field alone is checked by its type."""
         return []
 
-    def spec(self, meta_steps: int = 1) -> Spec:
+    def spec(self) -> Spec:
         """What learners are built from."""
         task = jax.eval_shape(self.tasks.train, jax.random.key(0))
         features = jax.eval_shape(self.describe, task).shape[0]
-        return Spec(self.observation_space, self.action_space, features, self.episode_steps, self.episodes, meta_steps)
+        return Spec(self.observation_space, self.action_space, features, self.episode_steps, self.episodes)
 
 
 class Environment(AbstractEnvironment):
@@ -143,7 +143,7 @@ class HostEnvironment(AbstractEnvironment):
     def simulator(self, task: Task) -> Simulator:
         """A new copy of `task`."""
 
-    def spec(self, meta_steps: int = 1) -> Spec:
+    def spec(self) -> Spec:
         """What learners are built from; samplers on the host are ordinary Python, so one task is really drawn."""
         features = len(self.describe(self.tasks.train(jax.random.key(0))))
-        return Spec(self.observation_space, self.action_space, features, self.episode_steps, self.episodes, meta_steps)
+        return Spec(self.observation_space, self.action_space, features, self.episode_steps, self.episodes)

@@ -12,6 +12,7 @@ from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Spe
 
 Privilege = Literal["never", "training", "always"]
 AnyLearner = TypeVar("AnyLearner", bound="Learner")
+BINDING = ("spec", "meta_steps")  # what `bind` sets; every other field is a hyper-parameter
 
 
 class Learner(eqx.Module):
@@ -22,6 +23,8 @@ class Learner(eqx.Module):
 
     tasks: eqx.AbstractVar[int]  # B: tasks in a meta-step
     spec: Spec | None = eqx.field(default=None, static=True, kw_only=True)
+    # Length of the training, for schedules: a number like the float fields, so that longer ones compile to the same.
+    meta_steps: Float[Array, ""] | float = eqx.field(default=1.0, kw_only=True)
 
     # Who sees the task's descriptor: nobody, `update` alone, or `begin` as well.
     privileged: ClassVar[Privilege] = "never"
@@ -36,9 +39,9 @@ class Learner(eqx.Module):
     # Population learners: this many neighbours in a batch share task and key (2 for antithetic pairs).
     twins: ClassVar[int] = 1
 
-    def bind(self: AnyLearner, spec: Spec) -> AnyLearner:
-        """This learner, built for the spaces of an environment."""
-        return dataclasses.replace(self, spec=spec)
+    def bind(self: AnyLearner, spec: Spec, meta_steps: int = 1) -> AnyLearner:
+        """This learner, built for the spaces of an environment and a training of so many meta-steps."""
+        return dataclasses.replace(self, spec=spec, meta_steps=float(meta_steps))
 
     @property
     def bound(self) -> Spec:

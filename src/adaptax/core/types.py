@@ -14,14 +14,13 @@ Metrics = dict[str, Float[Array, "..."]]
 
 
 class Spec(NamedTuple):
-    """What a learner must know of an environment and of its training before it can be built."""
+    """What a learner must know of an environment before it can be built."""
 
     observation: Space
     action: Space
     descriptor: int  # number of features of `describe(task)`
     episode_steps: int  # longest episode
     episodes: int  # episodes in a life, as the family's protocol has it
-    meta_steps: int = 1  # length of the training, for schedules
 
 
 class Schedule(NamedTuple):

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from adaptax.core.env import Environment, Sampler, TaskSplit
 from adaptax.core.types import PRNGKey
-from adaptax.envs.physics import Spread, direction, doublings, factors, factors_outside, physics_problems
+from adaptax.envs.physics import Spread, direction, doublings, factors, factors_outside, leaning, physics_problems
 from adaptax.fields import Count, Fraction, Positive
 from adaptax.ops.spaces import Box, Discrete
 
@@ -145,8 +145,7 @@ class CartPole(Environment):
         key_start, key_lean, key_side = jax.random.split(key, 3)
         start = jax.random.uniform(key_start, (4,), minval=-START, maxval=START)
         if self.lean:
-            fraction = self.lean * jax.random.uniform(key_lean, minval=0.75)
-            start = start.at[2].set(fraction * caught(task) * jax.random.rademacher(key_side, (), float))
+            start = start.at[2].set(leaning(key_lean, key_side, self.lean * caught(task)))
         return CartPoleState(*start, time=jnp.zeros((), jnp.int32)), start
 
     def step(

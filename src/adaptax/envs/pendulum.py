@@ -1,4 +1,4 @@
-"""Pendulum swing-up with hidden physics: the task is the pendulum, gravity and the motor."""
+"""Pendulum with hidden physics: the task is the pendulum, gravity and the motor."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from adaptax.core.env import Environment, Sampler, TaskSplit
 from adaptax.core.types import PRNGKey
-from adaptax.envs.physics import Spread, direction, doublings, factors, factors_outside, physics_problems
+from adaptax.envs.physics import Spread, direction, doublings, factors, factors_outside, leaning, physics_problems
 from adaptax.fields import Count, Fraction
 from adaptax.ops.spaces import Box
 
@@ -42,7 +42,7 @@ class PendulumState(NamedTuple):
 
 
 class Pendulum(Environment):
-    r"""Swing a pendulum up and hold it, with unknown physics and a motor of unknown strength and direction.
+    r"""Hold a pendulum up, with unknown physics and a motor of unknown strength and direction.
 
     The torque is $u = k \, \mathrm{clip}(a, \pm 2)$ with the task's gain $k$, and
 
@@ -55,15 +55,16 @@ class Pendulum(Environment):
     Gymnasium's Pendulum-v1 step by step, where a gain $k$ means `max_torque` $= 2 |k|$ and the action $k a$.
 
     The physics are drawn log-uniformly within a factor around the standard, and the motor is reversed in half of the
-    tasks: what pumps energy into one half takes it out of the other. That does not keep a policy without memory from
-    swinging up many of both, given time: its velocity tells it what its torque did (multi-task, without adaptation,
-    returns about -570 where the oracle returns -190). The other factors are smaller than the cart-pole's, for the four
-    multiply: torque over weight $2 k / (m g l / 2)$ goes from 0.14 to 1.14 (the standard has 0.4), and where it is much
-    smaller even a controller that knows the physics spends the whole episode swinging.
+    tasks. The pendulum is at rest at first and leans, by 0.45 to 0.6 of the largest angle at which the motor can hold
+    it, $\sin\theta_c = 4 |k| / (m g l)$: every pendulum can be held up, but one that is pushed down, or that nobody
+    pushes, is soon too low, and must be swung up in what is left of three seconds. Where there is time to find out,
+    nothing need be known: with `lean=0` and `horizon=200` a policy without memory sees by its velocity what its torque
+    did, and swings up many of both (`multi-task`, without adaptation, returns about -570 where the oracle returns
+    -190).
 
-    Known values: energy shaping with linear feedback near the top returns -158 knowing the physics; designed for the
-    standard physics -171 where the motor is not reversed and -1815 where it is, -993 on average; no torque -1235.
-    With factors of 1.5 the physics other than the direction matter more: -181, -293, -1806 and -1262.
+    Known values: feedback that knows the physics (it makes the angle obey $\ddot\theta = -16 \theta - 8 \dot\theta$)
+    returns -0.5; with the first step wrong -3.6, with the first two -180. Designed for the standard physics it
+    returns -0.6 if it is told the direction and -224 if not; no torque returns -223, random torque -259.
 
     Splits: `train`, `validation` and `test` are fresh draws (kind `iid`); `ood` draws every factor outside the range
     of training, by up to its 1.25th power.
@@ -76,21 +77,24 @@ class Pendulum(Environment):
         gravity_spread: The same for gravity.
         gain_spread: The same for the strength of the motor.
         reversed_motors: Fraction of the tasks in which a positive action turns backwards.
+        lean: How far the pendulum leans at most when an episode begins, as a fraction of $\theta_c$, and at least three
+            quarters of that; 0 begins as Gymnasium does, at any angle, with up to 1 rad/s.
 
     References:
         Towers et al., 2024, "Gymnasium", arXiv:2407.17032, environment Pendulum-v1.
 
     Differences from the paper:
-        The physics vary from task to task.
+        The physics vary from task to task; the pendulum begins near the top; `horizon` is 60, not 200.
     """
 
-    horizon: Count = 200
+    horizon: Count = 60
     tries: Count = 2
     length_spread: Spread = 1.3
     mass_spread: Spread = 1.3
     gravity_spread: Spread = 1.3
     gain_spread: Spread = 1.3
     reversed_motors: Fraction = 0.5
+    lean: Fraction = 0.6
 
     observation_space = property(lambda self: Box((-1.0, -1.0, -MAX_SPEED), (1.0, 1.0, MAX_SPEED), (3,)))
     action_space = property(lambda self: Box(-MAX_TORQUE, MAX_TORQUE, (1,)))
@@ -117,10 +121,13 @@ class Pendulum(Environment):
         return physics_problems(task, signed="gain")
 
     def reset(self, task: PendulumPhysics, key: PRNGKey) -> tuple[PendulumState, Float[Array, "3"]]:
-        """Any angle, slow."""
-        del task
-        high = jnp.asarray(START, float)
-        angle, angular_velocity = jax.random.uniform(key, (2,), minval=-high, maxval=high)
+        """Leaning to either side and at rest; with `lean=0` any angle, slow."""
+        key_start, key_lean, key_side = jax.random.split(key, 3)
+        if self.lean:
+            angle, angular_velocity = leaning(key_lean, key_side, self.lean * held(task)), jnp.zeros(())
+        else:
+            high = jnp.asarray(START, float)
+            angle, angular_velocity = jax.random.uniform(key_start, (2,), minval=-high, maxval=high)
         state = PendulumState(angle, angular_velocity, jnp.zeros((), jnp.int32))
         return state, _observe(state)
 
@@ -141,6 +148,12 @@ class Pendulum(Environment):
     def describe(self, task: PendulumPhysics) -> Float[Array, "5"]:
         """Doublings of the standard parameters, and the direction of the motor."""
         return jnp.append(doublings(jnp.stack(task), STANDARD), jnp.sign(task.gain))
+
+
+def held(task: PendulumPhysics) -> Float[Array, ""]:
+    """The largest angle (rad) at which the motor holds the pendulum still."""
+    weight = task.mass * task.gravity * task.length / 2.0
+    return jnp.arcsin(jnp.minimum(MAX_TORQUE * jnp.abs(jnp.asarray(task.gain)) / weight, 1.0))
 
 
 def _observe(state: PendulumState) -> Float[Array, "3"]:

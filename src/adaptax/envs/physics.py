@@ -32,6 +32,11 @@ def direction(key: PRNGKey, reversed_: float) -> Float[Array, ""]:
     return jnp.where(jax.random.bernoulli(key, reversed_), -1.0, 1.0)
 
 
+def leaning(key_size: PRNGKey, key_side: PRNGKey, most: Float[Array, ""]) -> Float[Array, ""]:
+    """An angle at which an episode begins: to either side, three quarters of `most` or more."""
+    return most * jax.random.uniform(key_size, minval=0.75) * jax.random.rademacher(key_side, (), float)
+
+
 def doublings(task: Float[Array, " P"], standard: tuple) -> Float[Array, " P"]:
     """How often the sizes of the parameters are the standard's, doubled: -1 to 1 for a spread of 2."""
     return jnp.log2(jnp.abs(task / jnp.asarray(standard, task.dtype)))

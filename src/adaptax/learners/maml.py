@@ -128,7 +128,7 @@ class MAML(ByGradient):
         return wrong
 
     def _optimiser(self) -> optax.GradientTransformation:
-        return clipped_adam(self.learning_rate, self.max_gradient, self.bound.meta_steps * self.epochs)
+        return clipped_adam(self.learning_rate, self.max_gradient, self.meta_steps * self.epochs)
 
 
 def FOMAML(**fields: Any) -> MAML:

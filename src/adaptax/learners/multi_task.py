@@ -120,7 +120,7 @@ class MultiTask(Learner):
         return mlp((self.bound.observation.size + self._told_size, self.hidden, self.hidden, 1), last_gain=1.0)
 
     def _optimiser(self) -> optax.GradientTransformation:
-        updates = self.bound.meta_steps * self.epochs * self.minibatches
+        updates = self.meta_steps * self.epochs * self.minibatches
         return clipped_adam(self.learning_rate, self.max_gradient, updates)
 
     def schedule(self, episodes: int | None = None) -> Schedule:

@@ -50,7 +50,7 @@ class Reptile(ByGradient):
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Towards the adapted parameters."""
         del key
-        left = jnp.maximum(1.0 - meta.updates.astype(float) / self.bound.meta_steps, 0.0)
+        left = jnp.maximum(1.0 - meta.updates.astype(float) / self.meta_steps, 0.0)
         move = lambda theta, phi: theta + self.learning_rate * left * (phi.mean(0) - theta)
         params = jax.tree.map(move, meta.params, lifetimes.last.inner.params)
         return Meta(params, meta.updates + 1), phase_returns(lifetimes.data)

@@ -149,7 +149,7 @@ class RL2(Learner):
         target = advantage + data.extras.value
         inputs = jax.vmap(jax.vmap(self._inputs))(data.step)
         batch = Batch(inputs, data.action, data.extras.log_prob, standardise(advantage), target)
-        falling = (self.entropy_end - self.entropy) * meta.updates.astype(float) / self.bound.meta_steps
+        falling = (self.entropy_end - self.entropy) * meta.updates.astype(float) / self.meta_steps
 
         def loss(params: PyTree, part: Batch) -> tuple[Array, Metrics]:
             return self._loss(params, part, self.entropy + falling)
@@ -195,5 +195,5 @@ class RL2(Learner):
         return loss, {"entropy": jnp.mean(entropy), "value_error": error}
 
     def _optimiser(self) -> optax.GradientTransformation:
-        updates = self.bound.meta_steps * self.epochs * self.minibatches
+        updates = self.meta_steps * self.epochs * self.minibatches
         return clipped_adam(self.learning_rate, self.max_gradient, updates)

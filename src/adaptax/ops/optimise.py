@@ -12,14 +12,16 @@ PyTree = Any
 
 
 def clipped_adam(
-    learning_rate: Float[Array, ""] | float, max_gradient: Float[Array, ""] | float, decay_steps: int | None = None
+    learning_rate: Float[Array, ""] | float,
+    max_gradient: Float[Array, ""] | float,
+    decay_steps: Float[Array, ""] | float | None = None,
 ) -> optax.GradientTransformation:
     """Adam (Kingma & Ba, 2014, arXiv:1412.6980) on gradients clipped to a global norm.
 
     Args:
         learning_rate: First step size; may be traced.
         max_gradient: Largest global norm that is let through.
-        decay_steps: Updates over which the step size falls linearly to zero; None keeps it.
+        decay_steps: Updates over which the step size falls linearly to zero; may be traced, and None keeps it.
     """
 
     def rate(count: Any) -> Array:

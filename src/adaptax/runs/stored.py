@@ -10,7 +10,7 @@ import jax
 from adaptax import checkpoint as checkpoints
 from adaptax.config import fields_of, problems_of, replaced
 from adaptax.core.env import AbstractEnvironment
-from adaptax.core.learner import Learner, traced
+from adaptax.core.learner import BINDING, Learner, traced
 from adaptax.core.types import PyTree
 from adaptax.errors import CheckpointError, ConfigError
 from adaptax.registry import ENVIRONMENTS, LEARNERS, make, make_learner, name_of
@@ -40,7 +40,7 @@ def values_of(config: Any) -> dict[str, Any]:
 
 def own_fields(learner: Learner) -> list[str]:
     """Names of the fields that hold something which no folder can: a network, a loss."""
-    stored = {"spec", *fields_of(learner)}
+    stored = {*BINDING, *fields_of(learner)}
     fields = [f for f in dataclasses.fields(learner) if f.init and f.name not in stored]
     return [f.name for f in fields if getattr(learner, f.name) is not f.default]
 
@@ -137,7 +137,7 @@ def open_run(
     except TypeError as error:
         raise CheckpointError(f"{folder}/config.json has settings that this version cannot read: {error}") from error
     env = stored_environment(config) if env is None else env
-    learner = stored_learner(config, learner).bind(env.spec(settings.meta_steps))
+    learner = stored_learner(config, learner).bind(env.spec(), settings.meta_steps)
     steps = checkpoints.steps(folder / "checkpoints")
     if not steps:
         if any((folder / "checkpoints").glob("[0-9]*")):
@@ -164,7 +164,7 @@ def elsewhere(
     if wrong := environment_problems(env) or problems_of(env, name_of(env)):
         raise ConfigError(*wrong)
     meta = run.meta(which)
-    bound = [run.learner_of(index).bind(env.spec(run.settings.meta_steps)) for index in range(run.settings.width)]
+    bound = [run.learner_of(index).bind(env.spec(), run.settings.meta_steps) for index in range(run.settings.width)]
     learners = [traced(replaced(learner, changes, "learner")) for learner in bound]
     if fits(learners[0], meta):
         return learners, env, meta

@@ -90,9 +90,9 @@ def train(
     """
     if wrong := type_problems(learner, env):
         raise ConfigError(*wrong)
-    learner = learner.bind(env.spec(meta_steps))
+    spec = env.spec()
     settings = checked_settings(
-        learner,
+        learner.bind(spec),
         env,
         devices,
         meta_steps=meta_steps,
@@ -103,6 +103,7 @@ def train(
         checkpoint_every=checkpoint_every,
         sweep=sweep,
     )
+    learner = learner.bind(spec, settings.meta_steps)
     folder = Path(out) if out else None
     if folder:
         create_folder(folder, config_of(learner, env, settings))

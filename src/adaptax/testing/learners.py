@@ -101,7 +101,7 @@ def bench(learner: Learner, env: Environment) -> Bench:
         env: A compiled environment with short episodes.
     """
     watched = Watched(env, jnp.asarray(False), Tally())
-    learner = over_seeds(traced(learner.bind(env.spec(META_STEPS))), 1)
+    learner = over_seeds(traced(learner.bind(env.spec(), META_STEPS)), 1)
     start = init_states(over_seeds(learner, 2), watched, jax.random.split(jax.random.key(0), 2))
     before = watched.tally.count
     end, metrics = train(learner, watched, seed_of(start, 0))
