@@ -1,5 +1,6 @@
 """Agents outside training code."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,16 +15,15 @@ import adaptax as ax
 from adaptax.config import checked_arguments
 from adaptax.core.evaluate import examine
 from adaptax.core.learner import traced
-from adaptax.deploy import Agent, given_task
+from adaptax.deploy import given_task
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.envs.point import PointNavigation
 from adaptax.errors import CheckpointError, ConfigError
 from adaptax.fields import Count, Whole
 from adaptax.measure import draw_tasks
+from tiny import BANDIT, GRID, MAML, ORACLE, POINT, RANDOM, RL2, newborn
 
-BANDIT = ax.make("bernoulli-bandit", arms=3, pulls=6)
-GRID = ax.make("grid-navigation", size=3, horizon=5, tries=2)
-POINT = ax.make("point-navigation", horizon=5)
+pytestmark = pytest.mark.usefixtures("unvalidated")
 
 
 def live(agent: ax.Agent, env: ax.Environment, task, seed: int, steps: int) -> list[float]:
@@ -52,15 +52,14 @@ def live(agent: ax.Agent, env: ax.Environment, task, seed: int, steps: int) -> l
 @pytest.mark.parametrize(
     ("learner", "env"),
     [
-        (ax.RL2(tasks=4, minibatches=1, hidden=8, sample=True), GRID),
-        (ax.MAML(tasks=2, copies=1, hidden=8, inner_steps=2), POINT),
+        (dataclasses.replace(RL2, sample=True), GRID),
+        (ax.MAML(copies=1, hidden=8, inner_steps=2), POINT),
     ],
 )
 def test_a_life_in_hand_is_the_life_that_evaluation_examines(learner: ax.Learner, env: ax.Environment) -> None:
-    run = ax.train(learner, env, meta_steps=1)
-    agent = ax.load(run)
+    agent = newborn(learner, env)
     task, schedule = env.tasks.test(jax.random.key(3)), agent.schedule
-    lived = examine(traced(run.learner), env, agent.meta, task[None], jax.random.key(7)[None], schedule, None)
+    lived = examine(traced(agent.learner), env, agent.meta, task[None], jax.random.key(7)[None], schedule, None)
     rewards = live(agent, env, task, 7, schedule.phases * schedule.steps)
     np.testing.assert_allclose(rewards, np.ravel(lived.score), rtol=1e-4, atol=1e-5)
     assert len(set(rewards)) > 1  # else any life would do
@@ -72,7 +71,7 @@ class OwnPoint(PointNavigation):
 
 def test_runs_in_folders_are_opened_with_what_they_cannot_hold(tmp_path: Path) -> None:
     smaller = lambda rule, params, data: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params)) + data.reward.mean()
-    learner, env = ax.MAML(tasks=2, copies=1, hidden=8, inner_loss=smaller), OwnPoint(horizon=5)
+    learner, env = dataclasses.replace(MAML, inner_loss=smaller), OwnPoint(horizon=5)
     run = ax.train(learner, env, meta_steps=1, out=tmp_path / "run")
     with pytest.raises(ConfigError, match="own inner_loss"):
         ax.load(tmp_path / "run", env=env)
@@ -87,8 +86,7 @@ def test_runs_in_folders_are_opened_with_what_they_cannot_hold(tmp_path: Path) -
 
 
 def test_what_was_never_validated_is_refused(tmp_path: Path) -> None:
-    learner = ax.RL2(tasks=4, minibatches=1, hidden=8)
-    run = ax.train(learner, BANDIT, meta_steps=9, validate_every=9, callbacks=[lambda now: True])
+    run = ax.train(RL2, BANDIT, meta_steps=9, validate_every=9, callbacks=[lambda now: True])
     for use in (ax.load, ax.adapt):
         with pytest.raises(CheckpointError, match="take the one called last"):
             use(run)
@@ -96,7 +94,7 @@ def test_what_was_never_validated_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_adapted_agent_can_be_kept_and_taken_up_again(tmp_path: Path) -> None:
-    agent = ax.load(ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1))
+    agent = newborn(RL2, BANDIT)
     life = agent.begin(seed=0)
     for reward in (1.0, 0.0, 1.0):
         life.act(np.zeros(1))
@@ -114,10 +112,9 @@ def test_an_adapted_agent_can_be_kept_and_taken_up_again(tmp_path: Path) -> None
     np.testing.assert_array_equal(again.adapted.carry, life.adapted.carry)
 
 
-@pytest.mark.parametrize("learner", [ax.MAML(hidden=8), ax.RL2(hidden=8)], ids=["maml", "rl2"])
+@pytest.mark.parametrize("learner", [MAML, RL2], ids=["maml", "rl2"])
 def test_an_agent_adapted_in_several_copies_goes_on_in_one(tmp_path: Path, learner: ax.Learner) -> None:
-    learner = learner.bind(POINT.spec())
-    agents = [Agent(learner, learner.init(jax.random.key(0)), learner.schedule()._replace(copies=n)) for n in (3, 1, 2)]
+    agents = [newborn(learner, POINT, copies) for copies in (3, 1, 2)]
     lives = [agents[0].begin(seed=1)]
     for _ in range(agents[0].schedule.steps):
         lives[0].act(np.arange(6.0).reshape(3, 2) / 6)
@@ -131,14 +128,14 @@ def test_an_agent_adapted_in_several_copies_goes_on_in_one(tmp_path: Path, learn
 
 
 def test_results_print_as_their_tables() -> None:
-    run = ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1)
+    run = ax.train(RL2, BANDIT, meta_steps=1)
     for result in (ax.adapt(run, lives=3), ax.evaluate(run, tasks=5)):
         assert repr(result) == result.table() and "95 % interval" in result.table()
 
 
 def test_actions_stay_within_the_bounds_and_keep_their_shape() -> None:
-    run = ax.train(ax.MAML(tasks=2, copies=2, hidden=4, log_std=3.0), POINT, meta_steps=1)
-    one, two = ax.load(run).begin(), ax.load(run, copies=2).begin()
+    wild = dataclasses.replace(MAML, log_std=3.0)
+    one, two = (newborn(wild, POINT, copies).begin() for copies in (1, 2))
     for _ in range(5):
         single, double = one.act(np.zeros(2)), two.act(np.zeros((2, 2)))
         assert single.shape == (2,) and double.shape == (2, 2)
@@ -148,20 +145,20 @@ def test_actions_stay_within_the_bounds_and_keep_their_shape() -> None:
 
 
 def test_copies_are_counted() -> None:
-    run = ax.train(ax.Random(tasks=2), BANDIT, meta_steps=1)
+    run = ax.train(RANDOM, BANDIT, meta_steps=1)
     for copies in (0, -1):
         with pytest.raises(ConfigError, match="copies"):
             ax.load(run, copies=copies)
 
 
 def test_an_observation_of_another_shape_is_refused() -> None:
-    life = ax.load(ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1)).begin(seed=0)
+    life = newborn(RL2, BANDIT).begin(seed=0)
     with pytest.raises(ValueError, match=r"shape \(3,\); this agent was trained on \(1,\)"):
         life.act(np.zeros(3))
 
 
 def test_nonsense_is_refused_and_the_life_goes_on() -> None:
-    life = ax.load(ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), GRID, meta_steps=1)).begin(seed=0)
+    life = newborn(RL2, GRID).begin(seed=0)
     for nonsense in (9, -1, np.nan, "x", None, 1j):
         with pytest.raises(ValueError, match="must be a whole number from 0 to 8"):
             life.act(nonsense)
@@ -173,13 +170,13 @@ def test_nonsense_is_refused_and_the_life_goes_on() -> None:
 
 
 def test_observe_before_act_is_refused() -> None:
-    life = ax.load(ax.train(ax.Random(tasks=2), BANDIT, meta_steps=1)).begin()
+    life = newborn(RANDOM, BANDIT).begin()
     with pytest.raises(RuntimeError, match="call act"):
         life.observe(np.zeros(1), 0.0, True, False)
 
 
 def test_an_oracle_must_be_told() -> None:
-    agent = ax.load(ax.train(ax.Oracle(tasks=2, copies=2, minibatches=1, hidden=8), BANDIT, meta_steps=1))
+    agent = newborn(ORACLE, BANDIT)
     with pytest.raises(ConfigError, match="3 finite numbers: this learner is told"):
         agent.begin()
     for wrong in ([0.1, 0.9], [0.1, np.nan, 0.2]):
@@ -189,8 +186,7 @@ def test_an_oracle_must_be_told() -> None:
 
 
 def test_several_copies_act_together() -> None:
-    agent = ax.load(ax.train(ax.MAML(tasks=2, copies=3, hidden=8), POINT, meta_steps=1), copies=4)
-    life = agent.begin(seed=1)
+    life = ax.load(ax.train(MAML, POINT, meta_steps=1), copies=4).begin(seed=1)
     for _ in range(5):
         actions = life.act(np.zeros((4, 2)))
         assert actions.shape == (4, 2)
@@ -199,7 +195,7 @@ def test_several_copies_act_together() -> None:
 
 
 def test_adapt_without_a_task_draws_a_test_task(tmp_path: Path) -> None:
-    run = ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8), BANDIT, meta_steps=1)
+    run = ax.train(RL2, BANDIT, meta_steps=1)
     adapted = ax.adapt(run, lives=3, episodes=5)
     adapted.save(tmp_path / "agent")
     again = ax.load(run).begin(adapted=tmp_path / "agent").adapted
@@ -211,7 +207,7 @@ def test_adapt_without_a_task_draws_a_test_task(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_none_are_named_at_once() -> None:
-    run = ax.train(ax.Random(tasks=2), BANDIT, meta_steps=1)
+    run = ax.train(RANDOM, BANDIT, meta_steps=1)
     with pytest.raises(ConfigError, match=r"episodes is 0; .*\nlives is -1; "):
         ax.adapt(run, episodes=0, lives=-1)
     with pytest.raises(ConfigError, match=r"tasks is 0; .* whole number >= 1"):

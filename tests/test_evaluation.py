@@ -1,5 +1,7 @@
 """What an evaluation may say, and when it must say nothing."""
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -15,19 +17,19 @@ from adaptax.nn.net import pure
 from adaptax.nn.recurrent import gru
 from adaptax.ops.spaces import Box
 from adaptax.testing.probes import GoalOnLine
+from adaptax.testing.toys import Corridor
+from tiny import BANDIT, MAML, ORACLE, POINT, RANDOM, RL2, SCRATCH
 
-BANDIT = ax.make("bernoulli-bandit", arms=3, pulls=4)
-TINY = ax.RL2(tasks=4, minibatches=1, hidden=8)
-LINE = ax.make("point-navigation", horizon=5)
+pytestmark = pytest.mark.usefixtures("unvalidated")
 
 
 @pytest.fixture(scope="module")
 def random() -> ax.Run:
-    return ax.train(ax.Random(tasks=2), BANDIT, meta_steps=1)
+    return ax.train(RANDOM, BANDIT, meta_steps=1)
 
 
 def test_evaluations_are_paired_on_the_same_tasks() -> None:
-    run = ax.train(ax.Random(tasks=2), GoalOnLine(), meta_steps=1)
+    run = ax.train(RANDOM, GoalOnLine(), meta_steps=1)
     first, second = ax.evaluate(run, tasks=30, seed=4), ax.evaluate(run, tasks=30, seed=4)
     mean, low, high = first.minus(second)
     assert np.all(mean == 0) and np.all(low == 0) and np.all(high == 0)
@@ -36,9 +38,9 @@ def test_evaluations_are_paired_on_the_same_tasks() -> None:
 
 
 def test_episodes_that_both_finished_are_paired_and_unlike_lives_are_not() -> None:
-    env = ax.make("cartpole", horizon=20)
-    run = ax.train(ax.Scratch(tasks=2, copies=1, hidden=4, steps=40), env, meta_steps=1)
-    lazy = ax.train(ax.Scratch(tasks=2, copies=1, hidden=4, steps=40, log_std=0.0, inner_lr=0.0), env, meta_steps=1)
+    learner, env = ax.Scratch(tasks=2, copies=1, hidden=8, steps=30), Corridor()
+    run = ax.train(learner, env, meta_steps=1)
+    lazy = ax.train(dataclasses.replace(learner, inner_lr=0.0), env, meta_steps=1)
     ours, theirs = ax.evaluate(run, tasks=8, episodes=1), ax.evaluate(lazy, tasks=8, episodes=1)
     shorter = ours._replace(samples=ours.samples._replace(episode_return=ours.samples.episode_return[..., :2]))
     assert shorter.minus(theirs, "episode_return")[0].shape == (2,)
@@ -56,7 +58,7 @@ def test_the_score_follows_the_samples(random: ax.Run) -> None:
 
 def test_where_all_lives_earn_the_same_there_is_no_scale() -> None:
     for fields, episodes in (({"arms": 1, "pulls": 4}, None), ({"arms": 3, "pulls": 4}, 1)):
-        run = ax.train(ax.Random(tasks=2), ax.make("bernoulli-bandit", **fields), meta_steps=1)
+        run = ax.train(RANDOM, ax.make("bernoulli-bandit", **fields), meta_steps=1)
         result = ax.evaluate(run, tasks=50, episodes=episodes)
         assert result.normalised is None and "optimal" in result.references
 
@@ -65,7 +67,7 @@ def test_references_live_whole_episodes_or_are_left_out() -> None:
     env = ax.make("grid-navigation")
     tasks, _ = draw_tasks(env, "test", 10, 0)
     parts = ax.Scratch(tasks=2, copies=1, steps=5).bind(env.spec())  # each phase begins anew
-    whole = ax.Random(tasks=2).bind(env.spec())
+    whole = RANDOM.bind(env.spec())
     assert comparable_references(parts, env, tasks, Schedule(6, 5, 1), "test", 0) == (
         {},
         None,
@@ -74,7 +76,7 @@ def test_references_live_whole_episodes_or_are_left_out() -> None:
 
 
 def test_a_sweep_is_judged_point_by_point() -> None:
-    run = ax.train(TINY, BANDIT, meta_steps=2, seeds=2, sweep={"learning_rate": [1e-3, 1.0]})
+    run = ax.train(RL2, BANDIT, meta_steps=2, seeds=2, sweep={"learning_rate": [1e-3, 1.0]})
     with pytest.raises(ConfigError, match=r"say which point to evaluate, of 0: .*0.001.*; 1: .*1.0"):
         ax.evaluate(run, tasks=10)
     with pytest.raises(ConfigError, match="point is 2; it must be >= 0 and < 2"):
@@ -82,29 +84,27 @@ def test_a_sweep_is_judged_point_by_point() -> None:
     points = [ax.evaluate(run, tasks=10, point=point) for point in (0, 1)]
     assert [p.seeds for p in points] == [2, 2]
     assert points[1].learner_fields == {"learning_rate": 1.0}
-    alone = ax.train(ax.RL2(tasks=4, minibatches=1, hidden=8, learning_rate=1.0), BANDIT, meta_steps=2, seeds=2)
-    ours, theirs = (x.samples.total_return for x in (points[1], ax.evaluate(alone, tasks=10)))
+    alone = ax.train(RL2, BANDIT, meta_steps=2, seeds=2, sweep={"learning_rate": [1.0, 1e-3]})
+    ours, theirs = (x.samples.total_return for x in (points[1], ax.evaluate(alone, tasks=10, point=0)))
     np.testing.assert_array_equal(ours, theirs)
 
 
 def test_lives_that_diverge_are_not_left_out() -> None:
-    run = ax.train(ax.Scratch(tasks=2, copies=2, hidden=4), LINE, meta_steps=1)
-    assert np.isfinite(ax.evaluate(run, tasks=10, episodes=3).samples.total_return).all()
-    with pytest.raises(NumericalError, match=r"of 10 lives have returns that are not finite, the first in task \d"):
-        ax.evaluate(run, tasks=10, episodes=3, learner_fields={"inner_lr": 1e30})
+    run = ax.train(SCRATCH, POINT, meta_steps=1)
+    assert np.isfinite(ax.evaluate(run, tasks=5).samples.total_return).all()
+    with pytest.raises(NumericalError, match=r"of 5 lives have returns that are not finite, the first in task \d"):
+        ax.evaluate(run, tasks=5, learner_fields={"inner_lr": 1e30})
 
 
 def test_an_oracle_is_told_the_task(random: ax.Run) -> None:
     with pytest.raises(ConfigError, match="oracle is a run of random, which is not told the task"):
         ax.evaluate(random, tasks=5, oracle=random)
-    told = ax.train(ax.Oracle(tasks=2, copies=2, minibatches=1, hidden=4), LINE, meta_steps=1)
-    lost = ax.train(ax.Scratch(tasks=2, copies=2, hidden=4), LINE, meta_steps=1)
+    told, lost = (ax.train(learner, POINT, meta_steps=1) for learner in (ORACLE, SCRATCH))
     assert "oracle run" in ax.evaluate(lost, tasks=5, oracle=told).references
     with pytest.raises(ConfigError, match="not the environment of the test"):
         ax.evaluate(lost, tasks=5, oracle=told, env=ax.make("point-navigation", horizon=6))
-    swept = ax.train(
-        ax.Oracle(tasks=2, copies=2, minibatches=1, hidden=4), LINE, meta_steps=1, sweep={"log_std": [-1.0, 1.0]}
-    )
+    several = dataclasses.replace(told.settings, sweep={"log_std": [-1.0, 1.0]})
+    swept = ax.Run(told.learner, POINT, several, told.saved, None)
     with pytest.raises(ConfigError, match="oracle's run is a sweep"):
         ax.evaluate(lost, tasks=5, oracle=swept)
 
@@ -123,12 +123,12 @@ def test_it_says_whether_tasks_are_fresh_draws_or_were_never_trained_on(random: 
         tasks = property(lambda self: TaskSplit(half, half, half, None, "disjoint"))
 
     assert ax.evaluate(random, tasks=5).as_dict()["task_kind"] == "iid"
-    run = ax.train(ax.Random(tasks=2), Apart(), meta_steps=1)
+    run = ax.train(RANDOM, Apart(), meta_steps=1)
     assert ax.evaluate(run, tasks=5).as_dict()["task_kind"] == "disjoint"
 
 
 def test_seeds_of_scratch_start_apart() -> None:
-    runs = [ax.train(ax.Scratch(tasks=2, copies=2, hidden=4), LINE, meta_steps=1, seed=seed) for seed in (0, 1)]
+    runs = [ax.train(SCRATCH, POINT, meta_steps=1, seed=seed) for seed in (0, 1)]
     first, second = (ax.evaluate(run, tasks=5).samples.total_return for run in runs)
     assert not np.allclose(first, second)
 
@@ -140,15 +140,15 @@ def test_seeds_of_scratch_start_apart() -> None:
 def test_a_network_of_the_wrong_size_is_refused(inputs: int, outputs: int, message: str) -> None:
     network = pure(lambda key: eqx.nn.Linear(inputs, outputs, key=key))
     with pytest.raises(ConfigError, match=message):
-        ax.train(ax.MAML(tasks=2, copies=2, network=network), LINE, meta_steps=1)
+        ax.train(dataclasses.replace(MAML, network=network), POINT, meta_steps=1)
 
 
 def test_a_memory_of_the_wrong_size_is_refused() -> None:
     with pytest.raises(ConfigError, match="network cannot read the 6 numbers"):  # place, step, reward, first
-        ax.train(ax.RL2(tasks=2, minibatches=1, network=gru(3, 4)), LINE, meta_steps=1)
+        ax.train(dataclasses.replace(RL2, network=gru(3, 4)), POINT, meta_steps=1)
     short = gru(6, 4)._replace(outputs=5)
     with pytest.raises(ConfigError, match=r"gives an array of shape \(4,\); it must give \(5,\)"):
-        ax.train(ax.RL2(tasks=2, minibatches=1, network=short), LINE, meta_steps=1)
+        ax.train(dataclasses.replace(RL2, network=short), POINT, meta_steps=1)
 
 
 def test_wrong_arguments_are_named(random: ax.Run) -> None:
@@ -161,4 +161,4 @@ def test_actions_of_several_axes_are_refused() -> None:
         action_space = property(lambda self: Box(-1.0, 1.0, (2, 2)))
 
     with pytest.raises(ConfigError, match=r"actions have shape \(2, 2\); they must have one axis"):
-        ax.train(ax.Random(tasks=2), Matrix(), meta_steps=1)
+        ax.train(RANDOM, Matrix(), meta_steps=1)

@@ -23,10 +23,9 @@ from adaptax.nn.recurrent import gru
 from adaptax.runs import Interrupted, elsewhere, open_run, opened, read_lines
 from adaptax.runs.settings import Settings, checked_settings, type_problems
 from adaptax.runs.training import what_is_not_finite
+from tiny import BANDIT as ENV
+from tiny import RANDOM, RL2, SCRATCH
 
-ENV = ax.make("bernoulli-bandit", arms=3, pulls=4)
-RL2 = ax.RL2(tasks=8, minibatches=2, hidden=8)
-TINY = ax.RL2(tasks=4, minibatches=1, hidden=8)
 TIMED = ("seconds",)
 
 
@@ -107,7 +106,7 @@ def test_a_sweep_runs_each_value() -> None:
     rates = [1e-3, 1e-2]
     swept = ax.train(RL2, ENV, meta_steps=3, sweep={"learning_rate": rates})
     for index, rate in enumerate(rates):
-        alone = ax.train(ax.RL2(tasks=8, minibatches=2, hidden=8, learning_rate=rate), ENV, meta_steps=3)
+        alone = ax.train(dataclasses.replace(RL2, learning_rate=rate), ENV, meta_steps=3)
         assert vars(swept.learner_of(index))["learning_rate"] == rate
         mine = jax.tree.map(lambda x: np.asarray(x)[index], swept.saved.states.meta)  # noqa: B023
         other = jax.tree.map(lambda x: np.asarray(x)[0], alone.saved.states.meta)
@@ -117,9 +116,9 @@ def test_a_sweep_runs_each_value() -> None:
 
 
 def test_different_seeds_give_different_runs() -> None:
-    run = ax.train(RL2, ENV, meta_steps=1, seeds=4)
+    run = ax.train(RL2, ENV, meta_steps=1, seeds=2)
     first = np.asarray(run.saved.states.meta.params["policy"]["weight"])
-    assert len({row.tobytes() for row in first}) == 4
+    assert len({row.tobytes() for row in first}) == 2
 
 
 def test_what_is_watched_does_not_change_what_is_learned() -> None:
@@ -131,7 +130,7 @@ def test_what_is_watched_does_not_change_what_is_learned() -> None:
 
 
 def test_best_is_the_best_on_validation_and_both_are_kept(tmp_path: Path) -> None:
-    run = ax.train(ax.RL2(tasks=64, hidden=8, learning_rate=0.02), ENV, meta_steps=30, out=tmp_path / "run")
+    run = ax.train(dataclasses.replace(RL2, learning_rate=0.02), ENV, meta_steps=30, out=tmp_path / "run")
     scores = {line["step"]: line["validation"] for line in run.history if "validation" in line}
     assert float(run.saved.best_score[0]) == pytest.approx(max(scores.values()))
     assert scores[int(run.saved.best_step[0])] == max(scores.values())
@@ -142,7 +141,7 @@ def test_best_is_the_best_on_validation_and_both_are_kept(tmp_path: Path) -> Non
         run.meta(31)
 
 
-@pytest.mark.parametrize(("learner", "best"), [(ax.Scratch(copies=1, steps=3), 2), (TINY, 1)])
+@pytest.mark.parametrize(("learner", "best"), [(SCRATCH, 2), (RL2, 1)])
 def test_what_training_is_for_picks_the_best(monkeypatch: pytest.MonkeyPatch, learner: ax.Learner, best: int) -> None:
     phases = iter([[9.0, -5.0, -1.0], [0.0, -2.0, -2.0]])  # the first ends better, the second is better once adapted
     totals = iter([1.0, 0.0])
@@ -159,7 +158,7 @@ def test_what_training_is_for_picks_the_best(monkeypatch: pytest.MonkeyPatch, le
 
 def test_what_a_callback_keeps_stays() -> None:
     kept = []
-    run = ax.train(TINY, ENV, meta_steps=4, log_every=1, callbacks=[lambda now: kept.append(now.run.meta("last"))])
+    run = ax.train(RL2, ENV, meta_steps=4, log_every=1, callbacks=[lambda now: kept.append(now.run.meta("last"))])
     assert len(kept) == 4
     jax.tree.map(np.testing.assert_array_equal, kept[-1], run.meta("last"))
     assert not np.array_equal(kept[0].params["value"]["weight"], kept[-1].params["value"]["weight"])
@@ -170,7 +169,7 @@ def test_a_callback_that_raises_leaves_the_reason(tmp_path: Path) -> None:
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        ax.train(TINY, ENV, meta_steps=2, out=tmp_path / "run", callbacks=[fail])
+        ax.train(RL2, ENV, meta_steps=2, out=tmp_path / "run", callbacks=[fail])
     info = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (info["status"], info["reason"]) == ("failed", "KeyError: 'mine'")
     assert read_lines(tmp_path / "run" / "events.jsonl")[-1]["event"] == "failed"
@@ -185,7 +184,7 @@ def test_a_second_ctrl_c_ends_at_once_and_is_written_down(tmp_path: Path, monkey
 
     monkeypatch.setattr("adaptax.runs.training.chunks", pressed)
     with pytest.raises(KeyboardInterrupt):
-        ax.train(TINY, ENV, meta_steps=2, out=tmp_path / "run")
+        ax.train(RL2, ENV, meta_steps=2, out=tmp_path / "run")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "preempted"
     monkeypatch.undo()
     assert ax.resume(tmp_path / "run").step == 2
@@ -198,13 +197,13 @@ def test_an_error_within_a_chunk_is_written_down(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("adaptax.runs.training.chunks", failing)
     with pytest.raises(ZeroDivisionError):
-        ax.train(TINY, ENV, meta_steps=2, out=tmp_path / "run")
+        ax.train(RL2, ENV, meta_steps=2, out=tmp_path / "run")
     assert read_lines(tmp_path / "run" / "events.jsonl")[-1]["reason"] == "ZeroDivisionError: division by zero"
 
 
 def test_a_signal_in_the_last_chunk_stops_nothing(tmp_path: Path) -> None:
     hear = lambda now: os.kill(os.getpid(), signal.SIGTERM) if now.step == 2 else None
-    run = ax.train(TINY, ENV, meta_steps=2, out=tmp_path / "run", callbacks=[hear])
+    run = ax.train(RL2, ENV, meta_steps=2, out=tmp_path / "run", callbacks=[hear])
     assert run.step == 2 and json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
 
 
@@ -213,7 +212,7 @@ def test_a_run_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
         ax.resume(tmp_path / "run")
 
     with pytest.raises(RunBusyError, match=rf"in use by process {os.getpid()} on .*, since"):
-        ax.train(TINY, ENV, meta_steps=2, log_every=1, checkpoint_every=1, out=tmp_path / "run", callbacks=[again])
+        ax.train(RL2, ENV, meta_steps=2, log_every=1, checkpoint_every=1, out=tmp_path / "run", callbacks=[again])
     assert ax.resume(tmp_path / "run").step == 2  # the lock went with the training
 
 
@@ -276,29 +275,29 @@ def test_numpy_numbers_are_numbers() -> None:
 
 def test_lines_are_written_at_log_points_and_validations_only() -> None:
     steps = lambda run: [line["step"] for line in run.history]
-    every = ax.train(TINY, ENV, meta_steps=12)
-    some = ax.train(TINY, ENV, meta_steps=12, log_every=6, validate_every=4)
+    every = ax.train(RL2, ENV, meta_steps=12)
+    some = ax.train(RL2, ENV, meta_steps=12, log_every=6, validate_every=4)
     assert steps(every) == [*range(1, 13)] and steps(some) == [4, 6, 8, 12]
     returns = [line["train_return"] for line in every.history]
     for line, start, end in zip(some.history, (0, 4, 6, 8), (4, 6, 8, 12), strict=True):
         assert line["train_return"] == pytest.approx(np.mean(returns[start:end]), rel=1e-5)
     # an odd checkpoint is a log point too: a training that goes on from it has nothing half gathered
-    odd = ax.train(TINY, ENV, meta_steps=12, log_every=12, validate_every=12, checkpoint_every=8)
+    odd = ax.train(RL2, ENV, meta_steps=12, log_every=12, validate_every=12, checkpoint_every=8)
     assert steps(odd) == [8, 12]
 
 
 def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
-    one = ax.train(TINY, ENV, meta_steps=3)
-    two = ax.train(TINY, ENV, meta_steps=3, devices=2)
+    one = ax.train(RL2, ENV, meta_steps=3)
+    two = ax.train(RL2, ENV, meta_steps=3, devices=2)
     assert len(jax.tree.leaves(two.saved.states.meta)[0].sharding.device_set) == 2
-    stopped = ax.train(TINY, ENV, meta_steps=3, out=tmp_path / "run", callbacks=[lambda now: now.step == 1])
+    stopped = ax.train(RL2, ENV, meta_steps=3, out=tmp_path / "run", callbacks=[lambda now: now.step == 1])
     assert stopped.step == 1
     for other in (two, ax.resume(tmp_path / "run", devices=2)):
         ours, theirs = state_of(one), state_of(other)
         for name, value in ours.items():
             np.testing.assert_allclose(value, theirs[name], rtol=1e-5, atol=1e-5, err_msg=name)
     with pytest.raises(ConfigError, match="must divide the learner's tasks = 5"):
-        ax.train(ax.RL2(tasks=5, minibatches=1, hidden=8), ENV, meta_steps=1, devices=2)
+        ax.train(ax.RL2(tasks=5, minibatches=1), ENV, meta_steps=1, devices=2)
     with pytest.raises(ConfigError, match="devices is 9"):
         ax.resume(tmp_path / "run", devices=9)
 
@@ -306,7 +305,7 @@ def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
 def test_numbers_that_are_not_finite_end_the_training_and_spoil_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = {"meta_steps": 4, "seed": 7, "seeds": 2, "out": folder, "checkpoint_every": 1}
-    ax.train(TINY, ENV, **arguments, callbacks=[lambda now: now.step == 2])
+    ax.train(RL2, ENV, **arguments, callbacks=[lambda now: now.step == 2])
     config = (folder / "config.json").read_text()
     (folder / "config.json").write_text(re.sub(r'"learning_rate": [\d.e-]+', '"learning_rate": 1e30', config))
     with pytest.raises(NumericalError) as stopped:
@@ -327,26 +326,26 @@ def test_numbers_that_are_not_finite_end_the_training_and_spoil_nothing(tmp_path
 
 
 def test_a_run_goes_on_as_it_began(tmp_path: Path) -> None:
-    ax.train(TINY, ENV, meta_steps=3, out=tmp_path / "run", callbacks=[lambda now: True])
+    ax.train(RL2, ENV, meta_steps=3, out=tmp_path / "run", callbacks=[lambda now: True])
     changed = {
-        r"began with rl2.learning_rate = 0\.\d+, not 0.1": {"learner": dataclasses.replace(TINY, learning_rate=0.1)},
-        "began with the learner rl2, not random": {"learner": ax.Random(tasks=4)},
+        r"began with rl2.learning_rate = 0\.\d+, not 0.1": {"learner": dataclasses.replace(RL2, learning_rate=0.1)},
+        "began with the learner rl2, not random": {"learner": RANDOM},
         r"began with bernoulli-bandit.pulls = \d+, not 7": {"env": dataclasses.replace(ENV, pulls=7)},
         "began with the environment bernoulli-bandit, not grid-navigation": {"env": ax.make("grid-navigation")},
     }
     for message, given in changed.items():
         with pytest.raises(ConfigError, match=message):
             ax.resume(tmp_path / "run", **given)
-    assert ax.resume(tmp_path / "run", learner=TINY, env=ENV).step == 3
+    assert ax.resume(tmp_path / "run", learner=RL2, env=ENV).step == 3
 
 
 def test_numbers_that_are_not_finite_are_named_with_their_seed_and_sweep() -> None:
     with pytest.raises(NumericalError, match=r"of seed 0, learning_rate = 1e\+30 .* no checkpoint is kept"):
-        ax.train(TINY, ENV, meta_steps=3, sweep={"learning_rate": [1e-3, 1e30]})
+        ax.train(RL2, ENV, meta_steps=3, sweep={"learning_rate": [1e-3, 1e30]})
 
 
 def test_a_state_that_is_not_finite_is_noticed_while_metrics_still_are() -> None:
-    run = ax.train(TINY, ENV, meta_steps=3)
+    run = ax.train(RL2, ENV, meta_steps=3)
     metrics = {"entropy": np.ones(1)}
     assert what_is_not_finite(run, metrics) == ""
     meta = run.meta("last")
@@ -357,7 +356,7 @@ def test_a_state_that_is_not_finite_is_noticed_while_metrics_still_are() -> None
 
 
 def test_what_was_never_validated_is_not_the_best(tmp_path: Path) -> None:
-    run = ax.train(TINY, ENV, meta_steps=3, validate_every=3, out=tmp_path / "run", callbacks=[lambda now: True])
+    run = ax.train(RL2, ENV, meta_steps=3, validate_every=3, out=tmp_path / "run", callbacks=[lambda now: True])
     for stopped in (run, open_run(tmp_path / "run")):
         with pytest.raises(CheckpointError, match=r"not validated yet .* take the one called last"):
             stopped.meta()
@@ -369,32 +368,32 @@ def test_only_resume_opens_a_run_without_a_checkpoint(tmp_path: Path) -> None:
         raise KeyError(now.step)
 
     with pytest.raises(KeyError):
-        ax.train(TINY, ENV, meta_steps=3, out=tmp_path / "run", checkpoint_every=3, callbacks=[die])
+        ax.train(RL2, ENV, meta_steps=3, out=tmp_path / "run", checkpoint_every=3, callbacks=[die])
     (tmp_path / "run" / "checkpoints" / ".3.1").mkdir()  # the write of the first checkpoint was cut off
     with pytest.raises(CheckpointError, match=r"no checkpoint yet.*adaptax resume"):
         open_run(tmp_path / "run")
-    assert_same(ax.train(TINY, ENV, meta_steps=3, checkpoint_every=3), ax.resume(tmp_path / "run"))
+    assert_same(ax.train(RL2, ENV, meta_steps=3, checkpoint_every=3), ax.resume(tmp_path / "run"))
 
 
 def test_an_environment_of_ones_own_must_be_given_again(tmp_path: Path) -> None:
     env = OwnBandit(arms=3, pulls=4)
-    run = ax.train(TINY, env, meta_steps=1, out=tmp_path / "run")
+    run = ax.train(RANDOM, env, meta_steps=1, out=tmp_path / "run")
     for opening in (open_run, opened, ax.resume):
         with pytest.raises(ConfigError, match="your own environment 'OwnBandit'; give env="):
             opening(tmp_path / "run")
     again = opened(tmp_path / "run", env)
     assert again.env is env and opened(run, ENV) is run
     assert_same(run, again)
-    ax.train(TINY, ENV, meta_steps=1, out=tmp_path / "registered")
+    ax.train(RANDOM, ENV, meta_steps=1, out=tmp_path / "registered")
     assert opened(tmp_path / "registered", OwnBandit(arms=5)).env == ENV
 
 
 def test_what_a_folder_cannot_hold_is_asked_for(tmp_path: Path) -> None:
     network = gru(ENV.observation_space.size + ENV.action_space.size + 2, 8)
-    learner = ax.RL2(tasks=4, minibatches=1, network=network)
+    learner = dataclasses.replace(RL2, network=network)
     run = ax.train(learner, ENV, meta_steps=1, out=tmp_path / "run")
     assert json.loads((tmp_path / "run" / "config.json").read_text())["learner"]["own"] == ["network"]
-    for wrong in (None, TINY):
+    for wrong in (None, RL2):
         with pytest.raises(ConfigError, match=r"your own network, .* give the learner with the same network"):
             open_run(tmp_path / "run", learner=wrong)
     assert_same(run, opened(tmp_path / "run", learner=learner))
@@ -410,7 +409,7 @@ def test_a_learner_of_ones_own_must_be_given_again(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_elsewhere_is_named() -> None:
-    run = ax.train(TINY, ENV, meta_steps=3)
+    run = ax.train(RL2, ENV, meta_steps=3)
     with pytest.raises(CheckpointError, match="does not fit the learner with hidden = 16"):
         elsewhere(run, None, {"hidden": 16}, "best")
     with pytest.raises(CheckpointError, match="spaces of the same sizes"):
@@ -428,7 +427,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
 
 def test_damaged_logs_are_mended_as_far_as_they_can_be(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    ax.train(TINY, ENV, meta_steps=4, out=run, checkpoint_every=2, log_every=1)
+    ax.train(RL2, ENV, meta_steps=4, out=run, checkpoint_every=2, log_every=1)
     lines = len(read_lines(run / "metrics.jsonl"))
     with (run / "metrics.jsonl").open("ab") as file:
         file.write(b'3\n\xff\xfe\n{"step": 4, "tra')
@@ -455,7 +454,7 @@ def test_damaged_logs_are_mended_as_far_as_they_can_be(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_configuration_is_named(tmp_path: Path, change: dict) -> None:
-    ax.train(TINY, ENV, meta_steps=1, out=tmp_path / "run")
+    ax.train(RL2, ENV, meta_steps=1, out=tmp_path / "run")
     path = tmp_path / "run" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(CheckpointError, match=r"config\.json"):

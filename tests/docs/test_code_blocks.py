@@ -22,9 +22,8 @@ PAGES = [path for path in [ROOT / "README.md", *sorted(DOCS.glob("*.md"))] if bl
 
 
 @pytest.mark.parametrize("path", PAGES, ids=[path.stem for path in PAGES])
-def test_blocks_run(path, tmp_path, monkeypatch):
+def test_blocks_run(path, tmp_path, monkeypatch, unvalidated):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("adaptax.runs.training.VALIDATION_STEPS", 1)  # then it takes its fewest tasks
     names = {"__name__": "__main__", **OBSERVED}
     for line, code in blocks(path):
         for pattern, replacement in QUICK.items():

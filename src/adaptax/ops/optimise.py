@@ -14,7 +14,7 @@ PyTree = Any
 def clipped_adam(
     learning_rate: Float[Array, ""] | float,
     max_gradient: Float[Array, ""] | float,
-    decay_steps: Float[Array, ""] | float | None = None,
+    decay_steps: Float[Array, ""] | float | int | None = None,
 ) -> optax.GradientTransformation:
     """Adam (Kingma & Ba, 2014, arXiv:1412.6980) on gradients clipped to a global norm.
 
