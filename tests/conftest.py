@@ -36,7 +36,7 @@ def _forget_programs():
     """A process may map only so much memory (65,530 areas on Linux), and every compiled program takes some of it."""
     yield
     areas = Path("/proc/self/maps")
-    if not areas.exists() or areas.read_bytes().count(b"\n") > 20_000:
+    if not areas.exists() or areas.read_bytes().count(b"\n") > 40_000:
         jax.clear_caches()
 
 
@@ -45,14 +45,6 @@ def unvalidated(monkeypatch):
     """For trainings whose validations nobody asks about: they are not lived, and say nothing."""
     nothing = Samples(*(np.zeros(shape) for shape in ((2,), (2, 1), (2, 2), (2, 1))))
     monkeypatch.setattr(training, "measure", lambda *_: (nothing, None))
-
-
-@pytest.fixture
-def optimised():
-    """For the few tests that train long enough to want what the compiler can do."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The command line as a user meets it: in a process of its own, or through `main` where JAX must not start twice."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -187,7 +188,7 @@ def test_a_family_that_breaks_the_contract_is_refused_before_it_lives(
 
 @pytest.mark.parametrize("spelling", [["--learner.sample", "True"], ["--learner.sample=true"]])
 def test_boolean_fields_take_a_word_and_options_may_come_first(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, spelling: list[str]
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, unvalidated: None, spelling: list[str]
 ) -> None:
     words = ["--seed", "1", "--env.arms=3", *spelling, *TINY, "rl2", "--meta-steps", "1", "bernoulli-bandit"]
     code, out, _ = run(capsys, "train", "--json", *words, "--out", str(tmp_path / "run"))
@@ -266,7 +267,9 @@ def test_run_folder_has_all_its_files(trained: Path) -> None:
 def test_the_first_line_of_progress_comes_at_once(tmp_path: Path) -> None:
     """Training says within ten seconds that it compiles, on two cores that other tests use too."""
     words = ["train", "rl2", "bernoulli-bandit", "--meta-steps", "2", "--out", str(tmp_path / "run"), *TINY]
-    with subprocess.Popen([sys.executable, "-m", "adaptax", *words], stderr=subprocess.PIPE, text=True) as process:
+    quick = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    command = [sys.executable, "-m", "adaptax", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=quick) as process:
         assert process.stderr is not None
         first, begun = process.stderr.readline(), time.monotonic()  # training begins with naming its folder
         first += process.stderr.readline()
@@ -313,7 +316,9 @@ def test_evaluate_elsewhere(capsys: pytest.CaptureFixture[str], trained: Path) -
     assert code == 2 and "--env is 'cartpol'" in err and "--env.length" not in err
 
 
-def test_one_agent_on_other_numbers_of_arms(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_one_agent_on_other_numbers_of_arms(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, unvalidated: None
+) -> None:
     words = ["--meta-steps", "1", "--env.slots", "6", "--out", str(tmp_path / "run"), *TINY]
     run(capsys, "train", "rl2", "bernoulli-bandit", *words)
     for arms, optimal in ((2, 6.02179), (6, 6.69455)):

@@ -47,12 +47,12 @@ def test_rl2_remembers_and_with_the_wrong_sign_it_does_not():
     assert np.all(wrong < env.blind)
 
 
-def test_rl2_explores_and_exploits_as_well_as_bayes(optimised):
+def test_rl2_explores_and_exploits_as_well_as_bayes():
     learner = ax.RL2(tasks=512, hidden=16, minibatches=8, learning_rate=2e-2, entropy=0.03)
     env = ax.make("bernoulli-bandit", arms=2, pulls=10)
     earned = trained(learner, env, 100, "test", 20_000).samples.total_return.mean()
     optimum, random = bernoulli_optimal(arms=2, pulls=10) or np.nan, 5.0
-    way = (earned - random) / (optimum - random)
+    way = (earned - random) / (optimum - random)  # 0.994, 0.993, 0.983
     assert 0.97 < way < 1.02  # three standard errors above the optimum
 
 

@@ -67,13 +67,7 @@ def examine_one(
 
 @eqx.filter_jit
 def examine(
-    learner: Learner,
-    env: Environment,
-    meta: PyTree,
-    tasks: Task,
-    keys: PRNGKeys,
-    schedule: Schedule,
-    split: str | None,
+    learner: Learner, env: Environment, meta: PyTree, tasks: Task, keys: PRNGKeys, schedule: Schedule, split: str | None
 ) -> Lived:
     """Lives in the tasks given (leading axis N)."""
     return jax.vmap(lambda task, key: examine_one(learner, env, meta, task, key, schedule, split))(tasks, keys)
