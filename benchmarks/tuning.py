@@ -43,12 +43,12 @@ SCRATCH_STEPS = {"point-navigation": [0.5, 2.0, 8.0], "cartpole": [0.1, 0.5, 2.0
 FINE_TUNING = {
     "point-navigation": {"inner_lr": [0.1, 0.5, 2.0], "learning_rate": [1e-3, 3e-3]},
     "cartpole": {"inner_lr": [1.0, 3.0, 10.0], "learning_rate": [1e-2, 3e-2]},
-    "pendulum": {"inner_lr": [0.01, 0.03, 0.1], "learning_rate": [1e-2, 2e-2]},
+    "pendulum": {"inner_lr": [0.01, 0.03, 0.1], "learning_rate": [3e-3, 1e-2]},
 }
 SECOND = {  # what is tuned beside the inner step size
     "point-navigation": {"log_std": [0.0, 0.5]},
     "cartpole": {"learning_rate": [3e-3, 1e-2]},
-    "pendulum": {"learning_rate": [5e-3, 1e-2]},
+    "pendulum": {"learning_rate": [3e-3, 5e-3]},
 }
 
 

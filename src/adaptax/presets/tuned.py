@@ -23,7 +23,7 @@ ALONE: Fields = {"meta_steps": 1, "inner_steps": 3}  # nothing is learned across
 POINT_MAML: Fields = MAML | {"meta_steps": 60, "tasks": 40, "learning_rate": 3e-3}
 CARTPOLE: Fields = {"copies": 10}
 PENDULUM: Fields = {"discount": 0.9, "gae_lambda": 0.9}
-PENDULUM_MAML: Fields = MAML | PENDULUM | {"meta_steps": 150, "outer_loss": "ppo", "epochs": 4}
+PENDULUM_MAML: Fields = MAML | PENDULUM | {"meta_steps": 300, "outer_loss": "ppo", "epochs": 4}
 
 TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("rl2", "bernoulli-bandit"): {"default": RL2_BANDIT, "demo": RL2_BANDIT | {"meta_steps": 1200}},
@@ -49,7 +49,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("maml", "pendulum"): {"default": PENDULUM_MAML | {"inner_lr": 1.0, "learning_rate": 5e-3}},
     ("scratch", "pendulum"): {"default": ALONE | PENDULUM | {"inner_lr": 8.0, "inner_decay": 1.0}},
     ("multi-task", "pendulum"): {
-        "default": POLICY | PENDULUM | {"meta_steps": 300, "inner_lr": 0.01, "learning_rate": 1e-2}
+        "default": POLICY | PENDULUM | {"meta_steps": 600, "inner_lr": 0.01, "learning_rate": 1e-2}
     },
     ("oracle", "pendulum"): {
         "default": ORACLE | PENDULUM | {"meta_steps": 60, "learning_rate": 1e-3, "minibatches": 16}
