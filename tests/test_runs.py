@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from adaptax.runs import Interrupted, elsewhere, open_run, opened, read_lines
 from adaptax.runs.settings import Settings, checked_settings, type_problems
 from adaptax.runs.training import what_is_not_finite
 from tiny import BANDIT as ENV
-from tiny import RANDOM, RL2, SCRATCH
+from tiny import MAML, RANDOM, RL2, SCRATCH
 
 TIMED = ("seconds",)
 
@@ -237,6 +238,14 @@ def test_a_name_in_place_of_a_learner_or_an_environment_is_named() -> None:
         (problem,) = type_problems(learner, env)
         assert expected in problem
     assert type_problems(RL2, ENV) == []
+
+
+@pytest.mark.parametrize(("learner", "how"), [(MAML, "ax.pure"), (RL2, "ax.by_steps")], ids=["maml", "rl2"])
+def test_a_bare_module_as_network_is_named(learner: ax.Learner, how: str) -> None:
+    own = dataclasses.replace(learner)
+    object.__setattr__(own, "network", eqx.nn.Linear(2, 2, key=jax.random.key(0)))  # in tests, types are checked before
+    (problem,) = type_problems(own, ENV)
+    assert "network is a Linear" in problem and how in problem
 
 
 def test_the_folder_is_made_before_the_expensive_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What may be asked of a training besides learner and environment, and what is wrong with it."""
 
 import dataclasses
+import typing
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.learner import Learner
 from adaptax.errors import ConfigError
 from adaptax.fields import Count, Whole
+from adaptax.nn.recurrent import Recurrent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +45,18 @@ class Settings:
 
 def type_problems(learner: Any, env: Any) -> list[str]:
     """What is wrong where a name, a class or a foreign environment stands for a learner or an environment."""
-    found = []
+    return learner_problems(learner) + environment_problems(env)
+
+
+def learner_problems(learner: Any) -> list[str]:
+    """What is wrong with what is given as a learner, or as the network in it."""
     if not isinstance(learner, Learner):
-        found.append(f"learner is {learner!r}; give an instance, such as ax.RL2() or ax.make_learner('rl2')")
-    return found + environment_problems(env)
+        return [f"learner is {learner!r}; give an instance, such as ax.RL2() or ax.make_learner('rl2')"]
+    network, kind = getattr(learner, "network", None), typing.get_type_hints(type(learner)).get("network", object)
+    if isinstance(network, kind):
+        return []
+    how = "ax.by_steps(...)" if Recurrent in typing.get_args(kind) else "ax.pure(lambda key: ...)"
+    return [f"network is a {type(network).__name__}; give {how}, as docs/your-own.md shows"]
 
 
 def environment_problems(env: Any) -> list[str]:
