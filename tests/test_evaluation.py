@@ -41,7 +41,8 @@ def test_episodes_that_both_finished_are_paired_and_unlike_lives_are_not() -> No
     learner, env = ax.Scratch(tasks=2, copies=1, hidden=8, steps=30), Corridor()
     run = ax.train(learner, env, meta_steps=1)
     lazy = ax.train(dataclasses.replace(learner, inner_lr=0.0), env, meta_steps=1)
-    ours, theirs = ax.evaluate(run, tasks=8, episodes=1), ax.evaluate(lazy, tasks=8, episodes=1)
+    ours, theirs = ax.evaluate(run, tasks=8, episodes=4), ax.evaluate(lazy, tasks=8, episodes=4)
+    assert not np.array_equal(ours.samples.total_return, theirs.samples.total_return)
     shorter = ours._replace(samples=ours.samples._replace(episode_return=ours.samples.episode_return[..., :2]))
     assert shorter.minus(theirs, "episode_return")[0].shape == (2,)
     with pytest.raises(ValueError, match="env_steps"):

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ from adaptax.runs import Interrupted, elsewhere, open_run, opened, read_lines
 from adaptax.runs.settings import Settings, checked_settings, type_problems
 from adaptax.runs.training import what_is_not_finite
 from tiny import BANDIT as ENV
-from tiny import MAML, RANDOM, RL2, SCRATCH
+from tiny import RANDOM, RL2, SCRATCH
 
 TIMED = ("seconds",)
 
@@ -132,6 +131,7 @@ def test_what_is_watched_does_not_change_what_is_learned() -> None:
 
 def test_best_is_the_best_on_validation_and_both_are_kept(tmp_path: Path) -> None:
     run = ax.train(dataclasses.replace(RL2, learning_rate=0.02), ENV, meta_steps=30, out=tmp_path / "run")
+    assert run.saved.best_step[0] < 30  # else best and last would be one
     scores = {line["step"]: line["validation"] for line in run.history if "validation" in line}
     assert float(run.saved.best_score[0]) == pytest.approx(max(scores.values()))
     assert scores[int(run.saved.best_step[0])] == max(scores.values())
@@ -240,12 +240,24 @@ def test_a_name_in_place_of_a_learner_or_an_environment_is_named() -> None:
     assert type_problems(RL2, ENV) == []
 
 
-@pytest.mark.parametrize(("learner", "how"), [(MAML, "ax.pure"), (RL2, "ax.by_steps")], ids=["maml", "rl2"])
-def test_a_bare_module_as_network_is_named(learner: ax.Learner, how: str) -> None:
-    own = dataclasses.replace(learner)
-    object.__setattr__(own, "network", eqx.nn.Linear(2, 2, key=jax.random.key(0)))  # in tests, types are checked before
-    (problem,) = type_problems(own, ENV)
-    assert "network is a Linear" in problem and how in problem
+def test_the_length_of_a_training_is_no_field_of_a_learner() -> None:
+    class Own(ax.Random):
+        meta_steps: float = 0.5
+
+    for learner, told in ((Own(tasks=2), "call your own field otherwise"), (ax.Random(meta_steps=9.0), "give it to")):
+        (problem,) = type_problems(learner, ENV)
+        assert told in problem
+
+
+@pytest.mark.parametrize("what", ["learner", "environment"])
+def test_a_run_of_another_version_is_not_opened_with_other_defaults(tmp_path: Path, what: str) -> None:
+    ax.train(RANDOM, ENV, meta_steps=1, out=tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text())
+    name, _ = config[what]["fields"].popitem()
+    path.write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=rf"does not say .*\.{name}: another version"):
+        open_run(tmp_path / "run")
 
 
 def test_the_folder_is_made_before_the_expensive_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,15 +19,18 @@ def test_learner(name):
 
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name not in ("fomaml", "meta-sgd")])  # they are MAML
 def test_learner_with_continuous_actions(name):
-    normalises = name in ("rl2", "maml")  # one of each kind that can
-    learner = LEARNERS[name](**({"normalise": True} if normalises else {}))
-    tested = testing.bench(testing.small(learner), PointNavigation(horizon=4))
+    tested = testing.bench(testing.small(LEARNERS[name]()), PointNavigation(horizon=4))
     testing.check_finite(tested)
     testing.check_traces(tested)
     testing.check_trained(tested)
-    if normalises:
-        testing.check_replay(tested)
-        testing.check_host(tested)
+
+
+@pytest.mark.parametrize("name", ["rl2", "maml"])
+def test_learner_that_normalises(name):
+    tested = testing.bench(testing.small(LEARNERS[name](normalise=True)), PointNavigation(horizon=4))
+    testing.check_trained(tested)
+    testing.check_replay(tested)
+    testing.check_host(tested)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

@@ -2,12 +2,14 @@
 
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.nn.net import linear_init, orthogonal
+from adaptax.nn.net import linear_init, misfits, orthogonal, pure
+from adaptax.nn.recurrent import memory_misfits
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(64, 64), (3, 64), (64, 1), (5, 4), (1, 1)])
@@ -35,3 +37,10 @@ def test_biases_start_at_zero_and_the_gain_scales():
     params = linear_init(jax.random.key(0), 4, 4, 3.0)
     np.testing.assert_array_equal(params["bias"], jnp.zeros(4))
     np.testing.assert_allclose(params["weight"] @ params["weight"].T, 9.0 * np.eye(4), atol=1e-5)
+
+
+def test_a_bare_module_is_named_with_what_to_give_instead():
+    module = eqx.nn.Linear(2, 3, key=jax.random.key(0))
+    assert "network is a Linear; give ax.pure" in misfits(module, 2, 3)[0]
+    assert "network is a Linear; give ax.by_steps" in memory_misfits(module, 2)[0]
+    assert misfits(pure(lambda key: eqx.nn.Linear(2, 3, key=key)), 2, 3) == []

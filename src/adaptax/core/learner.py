@@ -40,7 +40,7 @@ class Learner(eqx.Module):
     twins: ClassVar[int] = 1
 
     def bind(self: AnyLearner, spec: Spec, meta_steps: int = 1) -> AnyLearner:
-        """This learner, built for the spaces of an environment and a training of so many meta-steps."""
+        """This learner, built for the spaces of an environment and a training of `meta_steps`."""
         return dataclasses.replace(self, spec=spec, meta_steps=float(meta_steps))
 
     @property

@@ -56,16 +56,15 @@ class Pendulum(Environment):
 
     The physics are drawn log-uniformly within a factor around the standard, and the motor is reversed in half of the
     tasks. The pendulum is at rest at first and leans, by 0.675 to 0.9 of the largest angle at which the motor can hold
-    it, $\sin\theta_c = 4 |k| / (m g l)$: every pendulum can be held up, but one wrong push, and it is too low for that
+    it, $\sin\theta_c = 4 |k| / (m g l)$: every pendulum can be held up, but after one wrong push it is too low,
     and must be swung up in what is left of three seconds. Where there is time to find out, nothing need be known: with
     `lean=0` and `horizon=200` a policy without memory sees by its velocity what its torque did, and swings up many of
-    both (`multi-task`, without adaptation, returns about -570 where the oracle returns -190).
+    both (`multi-task` in 48 million steps, without adaptation: -570 on three seeds, the oracle -190).
 
-    Known values: feedback that knows the physics (it makes the angle obey $\ddot\theta = -16 \theta - 8 \dot\theta$)
-    returns -1.4; with the first push wrong -179. So who does not know the direction cannot have much more than -62 in a
-    first episode, which is what waiting for one step costs who then knows it, or -90 if the first push is a guess. That
-    feedback, designed for the standard physics, returns -1.9 if it is told the direction and -227 if not; no torque
-    returns -250, random torque -269.
+    Known values: feedback that knows the physics (it makes the angle obey $\ddot\theta = -16 \theta - 8 \dot\theta$
+    and cannot swing up) returns -1.4; with one step's delay -62, with the first push wrong -179. Designed for the
+    standard physics it returns -1.9 if it is told the direction and -227 if not; no torque returns -250, random torque
+    -269.
 
     Splits: `train`, `validation` and `test` are fresh draws (kind `iid`); `ood` draws every factor outside the range
     of training, by up to its 1.25th power.

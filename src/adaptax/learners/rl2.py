@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 from adaptax.core.learner import Learner
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive
-from adaptax.nn.net import linear, linear_init, misfits
-from adaptax.nn.recurrent import Recurrent, at_first, gru, normalising
+from adaptax.nn.net import linear, linear_init
+from adaptax.nn.recurrent import Recurrent, gru, memory_misfits, normalising
 from adaptax.ops.distributions import Distribution, initial_log_std, policy_over
 from adaptax.ops.optimise import clipped_adam, minibatch_epochs
 from adaptax.ops.policy_gradient import clipped_surrogate, standardise
@@ -163,7 +163,7 @@ class RL2(Learner):
         """Minibatches must divide the lives, and a memory of one's own must read what a step tells."""
         lives, parts, own = self.tasks * self.copies, self.minibatches, self.network and self.spec
         wrong = [f"minibatches is {parts}; it must divide tasks x copies = {lives}"] if lives % parts else []
-        return wrong + (misfits(at_first(self.memory), self._reads, self.memory.outputs) if own else [])
+        return wrong + (memory_misfits(self.network, self._reads) if own else [])
 
     def _inputs(self, step: Step) -> Float[Array, " D"]:
         observation = self.bound.observation.encode(step.observation)

@@ -36,8 +36,10 @@ def pure(constructor: Callable[[Array], Callable[..., Array]]) -> PureNet:
     return PureNet(init, apply)
 
 
-def misfits(net: PureNet, inputs: int, outputs: int) -> list[str]:
+def misfits(net: Any, inputs: int, outputs: int) -> list[str]:
     """What is wrong, in words, with a network that must map so many numbers to so many; nothing is computed."""
+    if not isinstance(net, PureNet):
+        return [f"network is a {type(net).__name__}; give ax.pure(lambda key: ...), as docs/your-own.md shows"]
     try:
         params = jax.eval_shape(net.init, jax.random.key(0))
         shape = jax.eval_shape(net.apply, params, jax.ShapeDtypeStruct((inputs,), float)).shape

@@ -1,13 +1,13 @@
 """Recurrent networks as values: one step for acting, one unrolled pass for learning."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.nn.net import Params, PureNet, linear, linear_init, orthogonal
+from adaptax.nn.net import Params, PureNet, linear, linear_init, misfits, orthogonal
 from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
 
 UNROLLED = 64  # sequences up to this length are compiled without a loop: faster, and still quick to compile
@@ -46,9 +46,12 @@ def by_steps(
     return Recurrent(init, begin, step, unroll, outputs)
 
 
-def at_first(net: Recurrent) -> PureNet:
-    """The first output as a function of the first input."""
-    return PureNet(net.init, lambda params, x: net.step(params, net.begin(params), x)[1])
+def memory_misfits(net: Any, inputs: int) -> list[str]:
+    """What is wrong, in words, with a memory that must read so many numbers; nothing is computed."""
+    if not isinstance(net, Recurrent):
+        return [f"network is a {type(net).__name__}; give ax.by_steps(...), as docs/your-own.md shows"]
+    first = PureNet(net.init, lambda params, x: net.step(params, net.begin(params), x)[1])
+    return misfits(first, inputs, net.outputs)
 
 
 def normalising(net: Recurrent, inputs: int) -> Recurrent:

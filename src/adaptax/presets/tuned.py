@@ -46,12 +46,12 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("oracle", "cartpole"): {
         "default": ORACLE | CARTPOLE | {"meta_steps": 50, "learning_rate": 3e-3, "minibatches": 16}
     },
-    ("maml", "pendulum"): {"default": PENDULUM_MAML | {"inner_lr": 1.0, "learning_rate": 5e-3}},
+    ("maml", "pendulum"): {"default": PENDULUM_MAML | {"inner_lr": 1.0, "learning_rate": 3e-3}},
     ("scratch", "pendulum"): {"default": ALONE | PENDULUM | {"inner_lr": 8.0, "inner_decay": 1.0}},
     ("multi-task", "pendulum"): {
         "default": POLICY | PENDULUM | {"meta_steps": 600, "inner_lr": 0.01, "learning_rate": 1e-2}
     },
     ("oracle", "pendulum"): {
-        "default": ORACLE | PENDULUM | {"meta_steps": 60, "learning_rate": 1e-3, "minibatches": 16}
+        "default": ORACLE | PENDULUM | {"meta_steps": 60, "learning_rate": 3e-3, "minibatches": 16}
     },
 }

@@ -1,7 +1,6 @@
 """What may be asked of a training besides learner and environment, and what is wrong with it."""
 
 import dataclasses
-import typing
 from typing import Any
 
 import jax
@@ -12,7 +11,6 @@ from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.learner import Learner
 from adaptax.errors import ConfigError
 from adaptax.fields import Count, Whole
-from adaptax.nn.recurrent import Recurrent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +47,14 @@ def type_problems(learner: Any, env: Any) -> list[str]:
 
 
 def learner_problems(learner: Any) -> list[str]:
-    """What is wrong with what is given as a learner, or as the network in it."""
+    """What is wrong with what is given as a learner."""
     if not isinstance(learner, Learner):
         return [f"learner is {learner!r}; give an instance, such as ax.RL2() or ax.make_learner('rl2')"]
-    network, kind = getattr(learner, "network", None), typing.get_type_hints(type(learner)).get("network", object)
-    if isinstance(network, kind):
-        return []
-    how = "ax.by_steps(...)" if Recurrent in typing.get_args(kind) else "ax.pure(lambda key: ...)"
-    return [f"network is a {type(network).__name__}; give {how}, as docs/your-own.md shows"]
+    if "meta_steps" in fields_of(learner):
+        return ["meta_steps is the length of the training, which every learner is told: call your own field otherwise"]
+    if learner.spec is None and learner.meta_steps != 1.0:
+        return ["meta_steps is no field of a learner; give it to train(learner, env, meta_steps=...)"]
+    return []
 
 
 def environment_problems(env: Any) -> list[str]:
@@ -108,9 +106,10 @@ def checked_settings(learner: Learner, env: AbstractEnvironment, devices: Any, *
         ConfigError: naming all that is wrong with settings, learner, environment and devices.
     """
     given = {name: _native(value) for name, value in asked.items() if value is not None}
-    wrong = problems_of(learner, "learner") + problems_of(env, "env")
-    for name, field in fields_of(Settings(1)).items():
-        wrong += field.problems(name, given[name]) if name in given else []
+    fields = fields_of(Settings(1)).items()
+    numbers = [told for name, field in fields if name in given for told in field.problems(name, given[name])]
+    bound = learner.bind(env.spec(), 1 if numbers else given["meta_steps"])
+    wrong = problems_of(bound, "learner") + problems_of(env, "env") + numbers
     if not wrong and learner.tasks % learner.twins:
         wrong.append(f"tasks is {learner.tasks}; it must be a multiple of {learner.twins}, lives that share a task")
     wrong += sweep_problems(learner, given.get("sweep", {})) + device_problems(devices, learner, env)

@@ -56,7 +56,19 @@ def stored_environment(config: dict[str, Any]) -> AbstractEnvironment:
         raise ConfigError(
             f"this run was trained on your own environment '{name}'; give env= (or --env-file on the command line)"
         )
-    return make(name, **fields)
+    return complete(make(name, **fields), fields)
+
+
+def complete(config: Any, fields: dict[str, Any]) -> Any:
+    """What was made from stored fields.
+
+    Raises:
+        ConfigError: some of its fields are not stored; their defaults may not be what they were.
+    """
+    if lacking := fields_of(config).keys() - fields.keys():
+        names = ", ".join(f"{name_of(config)}.{name}" for name in sorted(lacking))
+        raise ConfigError(f"config.json does not say {names}: another version wrote it; evaluate it with that version")
+    return config
 
 
 def stored_learner(config: dict[str, Any], given: Learner | None) -> Learner:
@@ -68,7 +80,7 @@ def stored_learner(config: dict[str, Any], given: Learner | None) -> Learner:
     name, fields = config["learner"]["name"], config["learner"]["fields"]
     if given is None and name not in LEARNERS:
         raise ConfigError(f"this run was trained with your own learner '{name}'; give open_run(folder, learner=...)")
-    learner = make_learner(name, **fields) if given is None else given
+    learner = complete(make_learner(name, **fields), fields) if given is None else given
     if lost := set(config["learner"].get("own", [])) - set(own_fields(learner)):
         names = ", ".join(sorted(lost))
         raise ConfigError(

@@ -90,9 +90,8 @@ def train(
     """
     if wrong := type_problems(learner, env):
         raise ConfigError(*wrong)
-    spec = env.spec()
     settings = checked_settings(
-        learner.bind(spec),
+        learner,
         env,
         devices,
         meta_steps=meta_steps,
@@ -103,7 +102,7 @@ def train(
         checkpoint_every=checkpoint_every,
         sweep=sweep,
     )
-    learner = learner.bind(spec, settings.meta_steps)
+    learner = learner.bind(env.spec(), settings.meta_steps)
     folder = Path(out) if out else None
     if folder:
         create_folder(folder, config_of(learner, env, settings))
