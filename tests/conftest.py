@@ -36,7 +36,7 @@ def _forget_programs():
     """A process may map only so much memory (65,530 areas on Linux), and every compiled program takes some of it."""
     yield
     areas = Path("/proc/self/maps")
-    if not areas.exists() or areas.read_bytes().count(b"\n") > 40_000:
+    if not areas.exists() or areas.read_bytes().count(b"\n") > 30_000:
         jax.clear_caches()
 
 

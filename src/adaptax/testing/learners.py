@@ -169,7 +169,7 @@ def check_traces(tested: Bench) -> None:
     require(tested.traces == 1, f"the first meta-steps traced it {tested.traces} times")
     before = tested.env.tally.count
     other = jax.tree.map(lambda x: 0.5 * x if eqx.is_inexact_array(x) else x, tested.learner)
-    other = dataclasses.replace(other, meta_steps=2.0 * tested.learner.meta_steps)
+    other = eqx.tree_at(lambda learner: learner.meta_steps, other, 2.0 * tested.learner.meta_steps)
     train(other, tested.env, tested.end, 1)
     start, end = (_weak(state) for state in (tested.start, tested.end))
     weak = ", ".join(sorted(start ^ end))
