@@ -85,7 +85,7 @@ def test_a_sweep_is_judged_point_by_point() -> None:
     points = [ax.evaluate(run, tasks=10, point=point) for point in (0, 1)]
     assert [p.seeds for p in points] == [2, 2]
     assert points[1].learner_fields == {"learning_rate": 1.0}
-    alone = ax.train(RL2, BANDIT, meta_steps=2, seeds=2, sweep={"learning_rate": [1.0, 1e-3]})
+    alone = ax.train(RL2, BANDIT, meta_steps=2, seeds=2, sweep={"learning_rate": [1.0, 1.0]})
     ours, theirs = (x.samples.total_return for x in (points[1], ax.evaluate(alone, tasks=10, point=0)))
     np.testing.assert_array_equal(ours, theirs)
 

@@ -116,9 +116,9 @@ def test_a_sweep_runs_each_value() -> None:
 
 
 def test_different_seeds_give_different_runs() -> None:
-    run = ax.train(RL2, ENV, meta_steps=1, seeds=2)
-    first = np.asarray(run.saved.states.meta.params["policy"]["weight"])
-    assert len({row.tobytes() for row in first}) == 2
+    runs = [ax.train(RL2, ENV, meta_steps=1, seed=seed, seeds=2) for seed in (0, 2)]
+    first = np.concatenate([run.saved.states.meta.params["policy"]["weight"] for run in runs])
+    assert len({row.tobytes() for row in first}) == 4
 
 
 def test_what_is_watched_does_not_change_what_is_learned() -> None:

@@ -5,6 +5,7 @@ import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from hypothesis import given
 from hypothesis import strategies as st
+from rollout import returned
 from scipy.linalg import solve_discrete_are
 
 from adaptax.envs.cartpole import STANDARD, CartPole, CartPolePhysics, CartPoleState, caught
@@ -161,23 +162,9 @@ def test_poles_lean_as_far_as_can_be_caught():
     assert abs(step(balance, lean, jnp.asarray(1), jax.random.key(0))[0].angular_velocity) < 0.001
 
 
-def stood(policy, count: int = 4000) -> float:
+def stood(policy) -> float:
     """Mean steps of an episode of `policy(observation, task, time, key) -> bool`."""
-    env = CartPole()
-
-    def episode(task: CartPolePhysics, key: jax.Array) -> jax.Array:
-        def move(now, key):
-            state, observation, alive = now
-            action = policy(observation, task, state.time, key).astype(int)
-            state, observation, reward, terminated, _ = env.step(task, state, action, key)
-            return (state, observation, alive & ~terminated), jnp.where(alive, reward, 0.0)
-
-        key_start, key_life = jax.random.split(key)
-        keys = jax.random.split(key_life, env.horizon)
-        return jax.lax.scan(move, (*env.reset(task, key_start), True), keys)[1].sum()
-
-    tasks = jax.vmap(env.tasks.test)(jax.random.split(jax.random.key(1), count))
-    return float(jax.jit(jax.vmap(episode))(tasks, jax.random.split(jax.random.key(2), count)).mean())
+    return returned(CartPole(), lambda *now: policy(*now).astype(int), 4000)
 
 
 def feedback() -> jax.Array:

@@ -5,6 +5,7 @@ import pytest
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from hypothesis import given
 from hypothesis import strategies as st
+from rollout import returned
 
 from adaptax.envs.pendulum import STANDARD, Pendulum, PendulumPhysics, PendulumState, held
 from adaptax.ops.spaces import Box
@@ -113,22 +114,9 @@ def test_pendulums_lean_as_far_as_they_can_be_held():
     assert abs(step(task, state, jnp.array([-2.0]), jax.random.key(0))[0].angular_velocity) < 1e-5
 
 
-def returned(policy, count: int = 2000) -> float:
+def earned(policy) -> float:
     """Mean return of `policy(observation, task, time, key) -> torque asked for`."""
-    env = Pendulum()
-
-    def episode(task: PendulumPhysics, key: jax.Array) -> jax.Array:
-        def move(now, key):
-            state, observation = now
-            action = policy(observation, task, state.time, key)[None]
-            state, observation, reward, _, _ = env.step(task, state, action, key)
-            return (state, observation), reward
-
-        key_start, key_life = jax.random.split(key)
-        return jax.lax.scan(move, env.reset(task, key_start), jax.random.split(key_life, env.horizon))[1].sum()
-
-    tasks = jax.vmap(env.tasks.test)(jax.random.split(jax.random.key(1), count))
-    return float(jax.jit(jax.vmap(episode))(tasks, jax.random.split(jax.random.key(2), count)).mean())
+    return returned(Pendulum(), lambda *now: policy(*now)[None], 2000)
 
 
 def upright(observation, task) -> jax.Array:
@@ -140,10 +128,10 @@ def upright(observation, task) -> jax.Array:
 
 def test_known_values():
     standard = PendulumPhysics(*map(jnp.asarray, STANDARD))
-    first = [returned(lambda o, t, time, k, c=c: upright(o, t) * jnp.where(time < 1, c, 1)) for c in (1, -1, 0)]
+    first = [earned(lambda o, t, time, k, c=c: upright(o, t) * jnp.where(time < 1, c, 1)) for c in (1, -1, 0)]
     assert first == [pytest.approx(-1.43, abs=0.03), pytest.approx(-179, abs=3), pytest.approx(-62, abs=4)]
-    told = returned(lambda o, t, time, k: upright(o, standard) * jnp.sign(t.gain))
+    told = earned(lambda o, t, time, k: upright(o, standard) * jnp.sign(t.gain))
     assert told == pytest.approx(-1.9, abs=0.1)
-    assert returned(lambda o, t, time, k: upright(o, standard)) == pytest.approx(-227, abs=7)
-    assert returned(lambda o, t, time, k: jnp.zeros(())) == pytest.approx(-250, abs=2)
-    assert returned(lambda o, t, time, k: jax.random.uniform(k, minval=-2, maxval=2)) == pytest.approx(-269, abs=4)
+    assert earned(lambda o, t, time, k: upright(o, standard)) == pytest.approx(-227, abs=7)
+    assert earned(lambda o, t, time, k: jnp.zeros(())) == pytest.approx(-250, abs=2)
+    assert earned(lambda o, t, time, k: jax.random.uniform(k, minval=-2, maxval=2)) == pytest.approx(-269, abs=4)

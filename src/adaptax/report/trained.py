@@ -22,9 +22,8 @@ def trainings(folders: list[Folder]) -> Markup:
         mine = "" if len(folders) == 1 else f": {folder.label}"
         names = [name for name in metric_names(folder.lines) if name != "validation"]
         returns = [name for name in names if "return" in name]
-        for what in dict.fromkeys(
-            name.split("_")[0] for name in returns
-        ):  # of an episode, of a life: scales of their own
+        # of an episode, of a life: scales of their own
+        for what in dict.fromkeys(name.split("_")[0] for name in returns):
             earned = series(folder, [name for name in returns if name.split("_")[0] == what])
             cards.append(_figure(earned, f"t{index}-{what}", f"Returns in training{mine}", _training_words(folder)))
         for place, name in enumerate(name for name in names if "return" not in name):

@@ -175,8 +175,8 @@ def elsewhere(
     env, changes = env or run.env, learner_fields or {}
     if wrong := environment_problems(env) or problems_of(env, name_of(env)):
         raise ConfigError(*wrong)
-    meta = run.meta(which)
-    bound = [run.learner_of(index).bind(env.spec(), run.settings.meta_steps) for index in range(run.settings.width)]
+    meta, spec = run.meta(which), env.spec()
+    bound = [run.learner_of(index).bind(spec, run.settings.meta_steps) for index in range(run.settings.width)]
     learners = [traced(replaced(learner, changes, "learner")) for learner in bound]
     if fits(learners[0], meta):
         return learners, env, meta
