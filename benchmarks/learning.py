@@ -1,4 +1,4 @@
-"""What the presets reach: trains each pair three times, judges it on unseen tasks, and keeps one JSON a pair.
+"""What the presets reach: trains each pair with several seeds, judges it on unseen tasks, and keeps one JSON a pair.
 
     python benchmarks/learning.py --list
     python benchmarks/learning.py rl2-bernoulli-bandit-5
@@ -66,6 +66,9 @@ COMPARED = {
 BARS = dict.fromkeys(
     ("cartpole", "pendulum"), "maml above scratch and multi-task at every phase from 1, paired intervals excluding zero"
 )
+# Seeds where three are too few: with three, luck in training the policy without adaptation left the difference to MAML
+# after one phase at 40 (-5 to 91), though each of them was positive.
+SEEDS = {"pendulum": 5}
 for env_name, learners in COMPARED.items():
     for learner_name in learners:
         bar = BARS.get(env_name, "none: for comparison")
@@ -143,7 +146,7 @@ def main() -> None:
     """Runs the pairs and comparisons named, or all."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", help="pairs, or environments with a comparison; by default everything")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, help=f"3, for these more: {SEEDS}")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
@@ -152,11 +155,12 @@ def main() -> None:
     jax.config.update("jax_compilation_cache_dir", str(CACHE))
     alone = [name for name, pair in PAIRS.items() if pair.env not in COMPARED]
     for name in options.names or [*alone, *COMPARED]:
+        seeds = options.seeds or SEEDS.get(name, 3)
         if name in COMPARED:
             members = {learner: f"{learner}-{name}" for learner in COMPARED[name]}
-            compare(name, {learner: publish(m, PAIRS[m], options.seeds) for learner, m in members.items()})
+            compare(name, {learner: publish(m, PAIRS[m], seeds) for learner, m in members.items()})
         else:
-            publish(name, PAIRS[name], options.seeds)
+            publish(name, PAIRS[name], seeds)
 
 
 if __name__ == "__main__":
