@@ -261,7 +261,7 @@ def test_run_folder_has_all_its_files(trained: Path) -> None:
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     assert lines[-1]["env_steps"] == 4 * 2 * 8 * 10
-    assert len(lines[-1]["train_return"]) == 2
+    assert len(lines[-1]["life_return"]) == 2
 
 
 def test_the_first_line_of_progress_comes_at_once(tmp_path: Path) -> None:

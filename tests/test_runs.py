@@ -89,7 +89,7 @@ def test_callbacks_see_every_chunk_and_can_stop(tmp_path: Path) -> None:
     seen = []
     run = ax.train(RL2, ENV, meta_steps=10, callbacks=[lambda now: seen.append(now.step), lambda now: now.step == 3])
     assert seen == [1, 2, 3] and run.step == 3
-    enough = lambda now: now.metrics["train_return"].mean() > -1  # a comparison of numpy's numbers is numpy's bool
+    enough = lambda now: now.metrics["life_return"].mean() > -1  # a comparison of numpy's numbers is numpy's bool
     assert ax.train(RL2, ENV, meta_steps=10, callbacks=[enough]).step == 1
 
 
@@ -299,9 +299,9 @@ def test_lines_are_written_at_log_points_and_validations_only() -> None:
     every = ax.train(RL2, ENV, meta_steps=12)
     some = ax.train(RL2, ENV, meta_steps=12, log_every=6, validate_every=4)
     assert steps(every) == [*range(1, 13)] and steps(some) == [4, 6, 8, 12]
-    returns = [line["train_return"] for line in every.history]
+    returns = [line["life_return"] for line in every.history]
     for line, start, end in zip(some.history, (0, 4, 6, 8), (4, 6, 8, 12), strict=True):
-        assert line["train_return"] == pytest.approx(np.mean(returns[start:end]), rel=1e-5)
+        assert line["life_return"] == pytest.approx(np.mean(returns[start:end]), rel=1e-5)
     # an odd checkpoint is a log point too: a training that goes on from it has nothing half gathered
     odd = ax.train(RL2, ENV, meta_steps=12, log_every=12, validate_every=12, checkpoint_every=8)
     assert steps(odd) == [8, 12]

@@ -92,7 +92,7 @@ def rl2(tasks: int, minibatches: int) -> tuple[Tree, Step]:
 
         orders = jax.vmap(lambda k: jax.random.permutation(k, tasks))(jax.random.split(key_learn, EPOCHS))
         state, metrics = jax.lax.scan(learn, (params, opt), orders.reshape(EPOCHS * minibatches, -1))
-        return state, jax.tree.map(jnp.mean, metrics) | {"train_return": reward.sum(0).mean()}
+        return state, jax.tree.map(jnp.mean, metrics) | {"life_return": reward.sum(0).mean()}
 
     return (params, optimiser.init(params)), meta_step
 

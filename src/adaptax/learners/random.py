@@ -76,4 +76,4 @@ class Random(Learner):
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Nothing changes; the return is reported."""
         del key
-        return meta, {"train_return": lifetimes.data.reward.sum((1, 2)).mean()}
+        return meta, {"life_return": lifetimes.data.reward.sum((1, 2)).mean()}

@@ -60,4 +60,4 @@ def sequences(x: Shaped[Array, "B K T E *rest"]) -> Shaped[Array, "N L *rest"]:
 def sequence_returns(reward: Float[Array, "N L"], over: Bool[Array, "N L"]) -> dict[str, Float[Array, ""]]:
     """Metrics of N sequences of episodes: mean reward of a sequence, and for each episode that ended."""
     ended = jnp.maximum(jnp.sum(over.astype(reward.dtype)), 1.0)
-    return {"train_return": reward.sum(1).mean(), "episode_return": jnp.sum(reward) / ended}
+    return {"life_return": reward.sum(1).mean(), "episode_return": jnp.sum(reward) / ended}

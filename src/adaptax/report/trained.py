@@ -25,7 +25,8 @@ def trainings(folders: list[Folder]) -> Markup:
         # of an episode, of a life: scales of their own
         for what in dict.fromkeys(name.split("_")[0] for name in returns):
             earned = series(folder, [name for name in returns if name.split("_")[0] == what])
-            cards.append(_figure(earned, f"t{index}-{what}", f"Returns in training{mine}", _training_words(folder)))
+            whose = earned[0].label.replace("_", " ").capitalize() if len(earned) == 1 else "Returns"
+            cards.append(_figure(earned, f"t{index}-{what}", f"{whose} in training{mine}", _training_words(folder)))
         for place, name in enumerate(name for name in names if "return" not in name):
             others.append(_figure(series(folder, [name]), f"o{index}-{place}", f"{clean(name)}{mine}", ""))
     cards, others = [c for c in cards if c], [c for c in others if c]

@@ -67,7 +67,7 @@ def complete(config: Any, fields: dict[str, Any]) -> Any:
     """
     if lacking := fields_of(config).keys() - fields.keys():
         names = ", ".join(f"{name_of(config)}.{name}" for name in sorted(lacking))
-        raise ConfigError(f"config.json does not say {names}: another version wrote it; evaluate it with that version")
+        raise ConfigError(f"config.json does not say {names}: another version wrote it; open it with that version")
     return config
 
 
