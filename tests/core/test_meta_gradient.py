@@ -1,5 +1,6 @@
 """The meta-gradient of `replay` against finite differences and against closed forms, in float64."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.core.learner import Learner
+from adaptax.core.learner import Learner, traced
 from adaptax.core.lifetime import advance, born, replay
 from adaptax.core.types import Schedule
 from adaptax.envs.grid import GridNavigation
@@ -30,28 +31,40 @@ def tiny(**fields: Any) -> MAML:
     return MAML(**{"tasks": 1, "copies": 2, "hidden": 3, "inner_lr": 0.3} | fields)
 
 
-def lived(learner, env):
-    """A bound learner, its outer state, and one life under it."""
+# Each program is compiled once for all tests: their numbers, step sizes among them, are arguments.
+
+
+@eqx.filter_jit
+def begin_and_live(learner, env):
+    key_init, key_task, key_life = jax.random.split(jax.random.key(0), 3)
+    meta, schedule = learner.init(key_init), learner.schedule()
+    newborn = born(learner, env, meta, env.tasks.train(key_task), key_life, schedule.copies)
+    return meta, advance(learner, env, meta, newborn, schedule)[1]
+
+
+def lived(learner, env, **outer):
+    """A bound learner, its outer state, and one life under it; `outer` are fields that only its update reads."""
     learner = learner.bind(env.spec())
-    meta = learner.init(jax.random.key(0))
-    task = env.tasks.train(jax.random.key(1))
-    live = eqx.filter_jit(
-        lambda meta, key: advance(
-            learner, env, meta, born(learner, env, meta, task, key, learner.schedule().copies), learner.schedule()
-        )[1]
-    )
-    return learner, meta, live(meta, jax.random.key(2))
+    return traced(dataclasses.replace(learner, **outer)), *begin_and_live(traced(learner), env)
 
 
-def outer_loss(learner, meta, life):
-    """Loss of the last phase of a fixed life, as a function of the parameters."""
+@eqx.filter_jit
+def outer_loss(params, learner, meta, life):
+    """Loss of the last phase of a fixed life, as a function of the parameters; and its gradient."""
     last = life.data.reward.shape[0] - 1
     judge = lambda now, data: learner.inner.surrogate(now.params, data)
-    return lambda params: replay(learner, meta._replace(params=params), life, judge, last)[0]
+    return jax.value_and_grad(lambda params: replay(learner, meta._replace(params=params), life, judge, last)[0])(
+        params
+    )
 
 
 def gradient_of(learner, meta, life):
-    return jax.jit(jax.grad(outer_loss(learner, meta, life)))(meta.params)
+    return outer_loss(meta.params, learner, meta, life)[1]
+
+
+@eqx.filter_jit
+def advantages(rule, data):
+    return jax.vmap(rule.advantages)(data)
 
 
 def vector(tree):
@@ -59,16 +72,16 @@ def vector(tree):
 
 
 def require_finite_differences(loss, params):
-    """The gradient of a jitted loss is what finite differences of it say, in a few places of each leaf."""
+    """The gradient that a loss gives beside its value is what finite differences say, in a few places of each leaf."""
     leaves, structure = jax.tree.flatten(params)
-    found = [np.asarray(leaf) for leaf in jax.tree.leaves(jax.jit(jax.grad(loss))(params))]
+    found = [np.asarray(leaf) for leaf in jax.tree.leaves(loss(params)[1])]
     width, rng, checked = 1e-5, np.random.default_rng(0), 0
     for number, leaf in enumerate(leaves):
         for index in rng.permutation(leaf.size)[:3]:
             here = np.unravel_index(index, leaf.shape)
             ends = [leaf.at[here].add(sign * width) for sign in (1.0, -1.0)]
             high, low = (
-                loss(jax.tree.unflatten(structure, [*leaves[:number], x, *leaves[number + 1 :]])) for x in ends
+                loss(jax.tree.unflatten(structure, [*leaves[:number], x, *leaves[number + 1 :]]))[0] for x in ends
             )
             np.testing.assert_allclose(found[number][here], (high - low) / (2 * width), rtol=1e-5, atol=1e-8)
             checked += 1
@@ -80,7 +93,7 @@ def require_finite_differences(loss, params):
 def test_equals_finite_differences(env, steps, learned):
     learner, meta, life = lived(tiny(inner_steps=steps, learn_step_sizes=learned), ENVIRONMENTS[env])
     assert life.data.reward.dtype == jnp.float64
-    require_finite_differences(jax.jit(outer_loss(learner, meta, life)), meta.params)
+    require_finite_differences(lambda params: outer_loss(params, learner, meta, life), meta.params)
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
@@ -95,25 +108,24 @@ def test_replay_derives_what_acted(env):
     ("outer_phases", "outer_loss"), [("last", "policy_gradient"), ("adapted", "ppo"), ("all", "ppo")]
 )
 def test_the_loss_that_maml_follows_equals_finite_differences(outer_phases, outer_loss):
-    learner, meta, life = lived(
-        tiny(inner_steps=2, outer_phases=outer_phases, outer_loss=outer_loss), ENVIRONMENTS["continuous"]
-    )
+    fields = {"outer_phases": outer_phases, "outer_loss": outer_loss}
+    learner, meta, life = lived(tiny(inner_steps=2), ENVIRONMENTS["continuous"], **fields)
     judged = jax.tree.map(lambda x: x[{"last": 2, "adapted": 1, "all": 0}[outer_phases] :], life.data)
-    advantage = jax.vmap(learner.inner.advantages)(judged)
+    advantage = advantages(learner.inner, judged)
     elsewhere = jax.tree.map(lambda x: x + 0.03 * jnp.cos(jnp.arange(x.size)).reshape(x.shape), meta.params)
-    loss = jax.jit(lambda params: learner.outer(meta._replace(params=params), life, advantage))
+    loss = jax.jit(jax.value_and_grad(lambda params: learner.outer(meta._replace(params=params), life, advantage)))
     require_finite_differences(loss, elsewhere)
 
 
 def test_an_update_is_one_step_of_the_optimiser_down_that_loss():
-    learner, meta, life = lived(tiny(inner_steps=2, outer_phases="adapted"), ENVIRONMENTS["continuous"])
+    learner, meta, life = lived(tiny(inner_steps=2), ENVIRONMENTS["continuous"], outer_phases="adapted")
     judged = jax.tree.map(lambda x: x[1:], life.data)
-    advantage = jax.vmap(learner.inner._replace(standardised=False).advantages)(judged)
+    advantage = advantages(learner.inner._replace(standardised=False), judged)
     advantage = (advantage - advantage.mean()) / advantage.std()
     slope = jax.jit(jax.grad(lambda params: learner.outer(meta._replace(params=params), life, advantage)))(meta.params)
     clipped = jax.tree.map(lambda g: g * min(1.0, 0.5 / np.linalg.norm(vector(slope))), slope)
     lives = jax.tree.map(lambda x: x[None], life)
-    after, metrics = jax.jit(learner.update)(meta, lives, jax.random.key(0))
+    after, metrics = eqx.filter_jit(learner.update)(meta, lives, jax.random.key(0))
     # Adam's first step is learning_rate x sign, softened by its epsilon
     expected = jax.tree.map(lambda p, g: p - 3e-3 * g / (jnp.abs(g) + 1e-5), meta.params, clipped)
     np.testing.assert_allclose(vector(after.params), vector(expected), rtol=1e-5, atol=1e-9)
@@ -123,14 +135,18 @@ def test_an_update_is_one_step_of_the_optimiser_down_that_loss():
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_first_order_is_the_gradient_at_the_adapted_parameters(env):
     whole = lived(tiny(), ENVIRONMENTS[env])
-    first = (tiny(first_order=True).bind(whole[0].bound), *whole[1:])
+    first = lived(tiny(), ENVIRONMENTS[env], first_order=True)
     learner, meta, life = whole
     phases = [jax.tree.map(lambda x: x[k], life.data) for k in range(2)]  # noqa: B023
-    begin = learner.inner.begin(meta.params["policy"])
-    adapted = learner.adapt(meta, begin, phases[0], jax.random.key(0)).params
-    without_hessian = jax.jit(jax.grad(learner.inner.surrogate))(adapted, phases[1])
+
+    @jax.jit
+    def without_hessian(meta, before, after):
+        begin = learner.inner.begin(meta.params["policy"])
+        adapted = learner.adapt(meta, begin, before, jax.random.key(0)).params
+        return jax.grad(learner.inner.surrogate)(adapted, after)
+
     second_order, first_order = vector(gradient_of(*whole)), vector(gradient_of(*first))
-    np.testing.assert_allclose(first_order, vector(without_hessian), rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(first_order, vector(without_hessian(meta, *phases)), rtol=1e-9, atol=1e-14)
     assert np.linalg.norm(second_order - first_order) > 0.01 * np.linalg.norm(first_order)
 
 
@@ -140,8 +156,8 @@ def test_the_second_order_gradient_is_the_first_order_one_through_one_minus_alph
     theta, unravel = jax.flatten_util.ravel_pytree(meta.params["policy"])
     loss = lambda phi, data: learner.inner.surrogate(unravel(phi), data)
     hessian = jax.jit(jax.hessian(loss))(theta, phases[0])
-    adapted = theta - 0.3 * jax.grad(loss)(theta, phases[0])
-    expected = (jnp.eye(theta.size) - 0.3 * hessian) @ jax.grad(loss)(adapted, phases[1])
+    slope = jax.jit(jax.grad(loss))
+    expected = (np.eye(theta.size) - 0.3 * hessian) @ slope(theta - 0.3 * slope(theta, phases[0]), phases[1])
     found = jax.flatten_util.ravel_pytree(gradient_of(learner, meta, life)["policy"])[0]
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-13)
 
