@@ -56,6 +56,13 @@ PAIRS = {
         episodes=6,
         one_copy=True,
     ),
+    "multi-task-cartpole-gymnasium": Pair(
+        "multi-task",
+        "cartpole",
+        {"pole": 0.5, "motor": 10.0, "lean": 0.0},
+        "none: shows that the usual pole and motor leave no room for adaptation",
+        episodes=6,
+    ),
 }
 # Comparisons: the first learner against the others, on the same tasks and keys.
 COMPARED = {
@@ -153,7 +160,8 @@ def main() -> None:
         print("\n".join(f"{name:<34} {pair.bar}" for name, pair in PAIRS.items()))
         return
     jax.config.update("jax_compilation_cache_dir", str(CACHE))
-    alone = [name for name, pair in PAIRS.items() if pair.env not in COMPARED]
+    compared = {f"{learner}-{env}" for env, learners in COMPARED.items() for learner in learners}
+    alone = [name for name in PAIRS if name not in compared]
     for name in options.names or [*alone, *COMPARED]:
         seeds = options.seeds or SEEDS.get(name, 3)
         if name in COMPARED:

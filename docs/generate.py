@@ -103,11 +103,14 @@ def results_section(kind: str, name: str, results: list[dict[str, Any]]) -> str:
 
 def about(kind: str, result: dict[str, Any]) -> str:
     """The other party of a result, with whatever fields are not as usual."""
+    changed = changed_environment(result) | (result.get("learner_fields") or {})
+    return result[kind_of_other(kind)] + "".join(f", `{k}={v!r}`" for k, v in changed.items())
+
+
+def changed_environment(result: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a result's environment that are not as usual."""
     usual = values_of(ENVIRONMENTS[result["environment"]]()) if result["environment"] in ENVIRONMENTS else {}
-    changed = {k: v for k, v in (result.get("environment_fields") or {}).items() if usual.get(k) != v}
-    changed |= result.get("learner_fields") or {}
-    fields = "".join(f", `{k}={v!r}`" for k, v in changed.items())
-    return result[kind_of_other(kind)] + fields
+    return {k: v for k, v in (result.get("environment_fields") or {}).items() if usual.get(k) != v}
 
 
 def whole_lives(kind: str, results: list[dict[str, Any]]) -> str:
@@ -272,7 +275,7 @@ def draw_pictures(runs: list[str]) -> None:
         draw(overview([main_result(*read_folders([Path(run)]))]), "adaptation.svg")
     for path in sorted((ROOT / "benchmarks" / "results").glob("comparison-*.json")):
         name = path.stem.removeprefix("comparison-")
-        results = results_of("environments", name, path.parent)
+        results = [r for r in results_of("environments", name, path.parent) if not changed_environment(r)]
         draw(probe_curve(results, [about("environments", r).replace("`", "") for r in results]), f"{name}.svg")
 
 
