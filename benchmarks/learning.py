@@ -163,7 +163,7 @@ def main() -> None:
     compared = {f"{learner}-{env}" for env, learners in COMPARED.items() for learner in learners}
     alone = [name for name in PAIRS if name not in compared]
     for name in options.names or [*alone, *COMPARED]:
-        seeds = options.seeds or SEEDS.get(name, 3)
+        seeds = options.seeds or SEEDS.get(name if name in COMPARED else PAIRS[name].env, 3)
         if name in COMPARED:
             members = {learner: f"{learner}-{name}" for learner in COMPARED[name]}
             compare(name, {learner: publish(m, PAIRS[m], seeds) for learner, m in members.items()})
