@@ -1,5 +1,6 @@
 """Strict mode for every test: nothing is promoted silently, and two devices exist."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -21,6 +22,8 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Most programs here compile for seconds and run for milliseconds: this leaves half of the compiler's work out.
 jax.config.update("jax_disable_most_optimizations", True)
+jax.config.update("jax_traceback_in_locations_limit", 0)  # where an operation was written is not compiled in
+gc.set_threshold(50_000, 20, 20)  # tracing makes millions of small objects, hardly ever a cycle
 # Compiled programs are kept from one test run to the next.
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

@@ -17,9 +17,7 @@ def test_a_validation_between_two_lines_is_shown_in_the_next(capsys: pytest.Capt
     chunks = [(1, {}, None), (2, {}, np.array([6.0, 7.0])), (3, {}, None), (4, {"life_return": np.ones(2)}, None)]
     title, todo, compiled, last = shown(capsys, Lines("my run", seconds=1e9), 0, 4, chunks)
     assert title == "my run" and "meta-steps 0 to 4 of 100 environment steps" in todo and "compiled" in compiled
-    assert (
-        "meta-step 4/4" in last and "life_return 1.000" in last and "validation 6.500" in last and "0 s left" in last
-    )
+    assert "meta-step 4/4" in last and "life_return 1.000" in last and "validation 6.500" in last and "0 s left" in last
 
 
 def test_a_validation_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,20 +5,20 @@ The thresholds leave room below what seeds 0, 1 and 2 reach, which stands beside
 
 import gymnasium as gym
 import numpy as np
+import pytest
 
 import adaptax as ax
 from adaptax.references.exact import bernoulli_optimal
 from adaptax.testing.probes import CueRecall, GoalOnLine, IdentityTask
+
+pytestmark = pytest.mark.usefixtures("unvalidated")
 
 # The inner loop of all that adapt by gradient: one step on ten copies of an episode.
 INNER = {"copies": 10, "hidden": 16, "inner_lr": 1.0}
 
 
 def trained(learner, env, meta_steps, split="validation", tasks=1000, **settings):
-    """Trains, then evaluates the last state.
-
-    A probe's splits draw the same tasks, so one program serves for validation and for this; the seeds differ.
-    """
+    """Trains, then evaluates the last state."""
     run = ax.train(learner, env, meta_steps=meta_steps, log_every=meta_steps, **settings)
     return ax.evaluate(run, split=split, tasks=tasks, checkpoint="last")
 
