@@ -63,8 +63,8 @@ class CartPole(Environment):
     (M g)$ (at most 12 degrees): every pole can be balanced, but a wrong push or two are fatal. Where there is time to
     find out, nothing need be known: feedback whose sign switches with the state balances whatever the direction
     (Drakunov, 1993, "Sliding mode control of the systems with uncertain direction of control vector"), and a policy
-    without memory learns it. With `pole=0.5`, `motor=10`, `lean=0` and factors of 2, `multi-task` stands 196 steps
-    without adapting.
+    without memory learns it: with Gymnasium's pole and motor, from upright (`pole=0.5`, `motor=10`, `lean=0`),
+    `multi-task` stands all 200 steps without adapting.
 
     Known values: linear-quadratic feedback for the middle of the range, told the direction, stands all 200 steps; after
     one wrong push it stands 88, after two 9, so who does not know the direction, and is wrong in half of the
