@@ -13,7 +13,7 @@ import gymnasium as gym
 import pytest
 
 import adaptax as ax
-from adaptax.cli import main
+from adaptax.cli import commands, main
 
 TINY = ["--learner.tasks", "8", "--learner.minibatches", "1", "--learner.hidden", "8"]
 
@@ -229,8 +229,6 @@ def test_a_folder_that_is_no_run_exits_with_5(
 def test_exhausted_memory_exits_with_6_and_says_what_to_make_smaller(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from adaptax.cli import commands
-
     for error in (
         MemoryError("Unable to allocate 9 TiB"),
         MemoryError(),
@@ -418,3 +416,14 @@ def test_ctrl_c_is_no_traceback(capsys: pytest.CaptureFixture[str], monkeypatch:
     monkeypatch.setattr("adaptax.cli.run_command", Mock(side_effect=KeyboardInterrupt))
     code, out, err = run(capsys, "evaluate", "runs/any")
     assert (code, out, err) == (130, "", "interrupted\n")
+
+
+def test_hints_name_a_program_that_the_shell_finds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["somewhere/bin/adaptax", "train"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commands.program_called() == "somewhere/bin/adaptax"
+    (tmp_path / "adaptax").touch(mode=0o755)
+    assert commands.program_called() == "adaptax"
+    monkeypatch.setattr(sys, "argv", ["somewhere/adaptax/__main__.py"])
+    monkeypatch.setenv("PATH", "")
+    assert commands.program_called() == "adaptax"

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,22 @@ def resume(options: asked.Resume, changes: Changes) -> str:
     return _finished(work, Path(options.run), options.json)
 
 
+def program_called() -> str:
+    """What to type for this program: its path, where a shell would not find it by its name."""
+    begun_as = Path(sys.argv[0])
+    return str(begun_as) if begun_as.name == "adaptax" and not shutil.which("adaptax") else "adaptax"
+
+
 def _finished(work: Any, folder: Path, as_json: bool) -> str:
     """Runs a training and says what can be done next; a signal ends the process with its own exit code."""
+    program = program_called()
     try:
         run: Run = work()
     except Interrupted as interrupted:
-        say(f"{interrupted}; saved. To go on: adaptax resume {folder}")
+        say(f"{interrupted}; saved. To go on: {program} resume {folder}")
         sys.exit(interrupted.exit_code)
     except KeyboardInterrupt:
-        say(f"ended at once. To go on from the last checkpoint: adaptax resume {folder}")
+        say(f"ended at once. To go on from the last checkpoint: {program} resume {folder}")
         sys.exit(130)
     best = [float(score) for score in run.saved.best_score]
     steps = [int(step) for step in run.saved.best_step]
@@ -82,9 +90,9 @@ def _finished(work: Any, folder: Path, as_json: bool) -> str:
     shown = ", ".join(f"{score:.3f} at meta-step {step}" for score, step in zip(best, steps, strict=True))
     return (
         f"best on validation tasks: {shown}\n"
-        f"next:  adaptax evaluate {folder}\n"
-        f"       adaptax adapt {folder}\n"
-        f"       adaptax report {folder}"
+        f"next:  {program} evaluate {folder}\n"
+        f"       {program} adapt {folder}\n"
+        f"       {program} report {folder}"
     )
 
 
