@@ -437,13 +437,15 @@ def test_what_does_not_fit_elsewhere_is_named() -> None:
         elsewhere(run, ax.make("bernoulli-bandit", arms=4), {"sample": True}, "best")
 
 
-def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ax.train(RL2, ENV, meta_steps=4, out=tmp_path / "run", checkpoint_every=2)
     newest = tmp_path / "run" / "checkpoints" / "4" / "state.safetensors"
     damaged = bytearray(newest.read_bytes())
     damaged[-1] ^= 1
     newest.write_bytes(damaged)
+    capsys.readouterr()
     assert open_run(tmp_path / "run").step == 2
+    assert "checkpoints/4 is damaged: what follows is of meta-step 2" in capsys.readouterr().err
 
 
 def test_damaged_logs_are_mended_as_far_as_they_can_be(tmp_path: Path) -> None:
@@ -468,6 +470,7 @@ def test_damaged_logs_are_mended_as_far_as_they_can_be(tmp_path: Path) -> None:
     "change",
     [
         {"settings": {"meta_steps": 2, "speed": 3}},
+        {"settings": {"meta_steps": "five"}},
         {"settings": []},
         {"learner": {"name": "rl2"}},
         {"learner": "rl2"},

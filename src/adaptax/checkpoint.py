@@ -163,12 +163,14 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise CheckpointError(f"{path} is damaged, or no file of adaptax: {error}") from error
 
 
+def numbers(folder: Path) -> list[int]:
+    """The steps that have a checkpoint, whole or damaged, oldest first; half-written leftovers are passed over."""
+    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
+
+
 def steps(folder: Path) -> list[int]:
-    """The steps whose checkpoints are whole, oldest first; half-written leftovers are passed over."""
-    if not folder.is_dir():
-        return []
-    numbers = sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
-    return [number for number in numbers if _whole(folder / str(number))]
+    """The steps whose checkpoints are whole, oldest first."""
+    return [number for number in numbers(folder) if _whole(folder / str(number))]
 
 
 def _whole(folder: Path) -> bool:

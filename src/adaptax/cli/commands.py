@@ -86,7 +86,7 @@ def _finished(work: Any, folder: Path, as_json: bool) -> str:
     steps = [int(step) for step in run.saved.best_step]
     if as_json:
         done = {"run": str(folder), "meta_steps": run.step, "best_validation": best, "best_step": steps}
-        return to_json(done | {"last": run.history[-1]})
+        return to_json(done | {"last": run.history[-1] if run.history else None})
     shown = ", ".join(f"{score:.3f} at meta-step {step}" for score, step in zip(best, steps, strict=True))
     return (
         f"best on validation tasks: {shown}\n"

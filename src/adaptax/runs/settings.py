@@ -99,6 +99,12 @@ def device_problems(devices: Any, learner: Learner, env: AbstractEnvironment) ->
     return []
 
 
+def number_problems(given: dict[str, Any]) -> list[str]:
+    """What is wrong with the numbers among settings."""
+    fields = fields_of(Settings(1)).items()
+    return [told for name, field in fields if name in given for told in field.problems(name, given[name])]
+
+
 def checked_settings(learner: Learner, env: AbstractEnvironment, devices: Any, **asked: Any) -> Settings:
     """The settings asked for, None being the default of each.
 
@@ -106,8 +112,7 @@ def checked_settings(learner: Learner, env: AbstractEnvironment, devices: Any, *
         ConfigError: naming all that is wrong with settings, learner, environment and devices.
     """
     given = {name: _native(value) for name, value in asked.items() if value is not None}
-    fields = fields_of(Settings(1)).items()
-    numbers = [told for name, field in fields if name in given for told in field.problems(name, given[name])]
+    numbers = number_problems(given)
     bound = learner.bind(env.spec(), 1 if numbers else given["meta_steps"])
     wrong = problems_of(bound, "learner") + problems_of(env, "env") + numbers
     if not wrong and learner.tasks % learner.twins:

@@ -13,10 +13,11 @@ from adaptax.core.env import AbstractEnvironment
 from adaptax.core.learner import BINDING, Learner, traced
 from adaptax.core.types import PyTree
 from adaptax.errors import CheckpointError, ConfigError
+from adaptax.progress import say
 from adaptax.registry import ENVIRONMENTS, LEARNERS, make, make_learner, name_of
 from adaptax.runs.folder import read_config, read_lines
 from adaptax.runs.run import Run, fresh, template
-from adaptax.runs.settings import Settings, environment_problems
+from adaptax.runs.settings import Settings, environment_problems, number_problems
 
 
 def config_of(learner: Learner, env: AbstractEnvironment, settings: Settings) -> dict[str, Any]:
@@ -146,17 +147,22 @@ def open_run(
     config = read_config(folder)
     try:
         settings = Settings(**config["settings"])
+        wrong = "; ".join(number_problems(config["settings"]))
     except TypeError as error:
-        raise CheckpointError(f"{folder}/config.json has settings that this version cannot read: {error}") from error
+        wrong = str(error)
+    if wrong:
+        raise CheckpointError(f"{folder}/config.json has settings that this version cannot read: {wrong}")
     env = stored_environment(config) if env is None else env
     learner = stored_learner(config, learner).bind(env.spec(), settings.meta_steps)
-    steps = checkpoints.steps(folder / "checkpoints")
+    kept, steps = (find(folder / "checkpoints") for find in (checkpoints.numbers, checkpoints.steps))
     if not steps:
-        if any((folder / "checkpoints").glob("[0-9]*")):
+        if kept:
             raise CheckpointError(f"no checkpoint in {folder} is whole; adaptax cannot go on from it")
         if not unstarted:
             raise CheckpointError(f"{folder} has no checkpoint yet; train it first: adaptax resume {folder}")
         return Run(learner, env, settings, fresh(learner, env, settings), folder)
+    if kept[-1] > steps[-1]:
+        say(f"{folder}/checkpoints/{kept[-1]} is damaged: what follows is of meta-step {steps[-1]}")
     saved = checkpoints.load(folder / "checkpoints" / str(steps[-1]), template(learner, env, settings))
     run = Run(learner, env, settings, saved, folder)
     run.history = [line for line in read_lines(folder / "metrics.jsonl") if line["step"] <= run.step]
