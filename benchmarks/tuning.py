@@ -32,6 +32,13 @@ SEEDS = {"cartpole": 2}
 TRIALS = 6
 
 
+# Where multi-task's best lies at an edge of its grid: single steps beyond, to see what the edge hides (`--beyond`).
+BEYOND = {
+    "cartpole": [{"inner_lr": 0.3, "learning_rate": 1e-2}, {"inner_lr": 1.0, "learning_rate": 5e-3}],
+    "pendulum": [{"inner_lr": 0.01, "learning_rate": 2e-2}],
+}
+
+
 def grid(**values: list[Any]) -> list[dict[str, Any]]:
     """All combinations."""
     return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
@@ -98,11 +105,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("env", choices=[*ALONE, *STEPS])
     parser.add_argument("learners", nargs="*", help="by default all that have a preset there")
+    parser.add_argument("--beyond", action="store_true", help="multi-task beyond the edges of its grid, and no more")
     options = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "adaptax" / "benchmarks"))
     published = ("rl2",) if options.env in ALONE else [name for name in LEARNERS if name not in ("rl2", "random")]
     known = [name for name in published if (name, options.env) in TUNED]
     path = RESULTS / f"tuning-{options.env}.json"
+    if options.beyond:
+        kept = json.loads(path.read_text())
+        kept["multi-task beyond the grid"] = [
+            trial("multi-task", options.env, fields) for fields in BEYOND[options.env]
+        ]
+        path.write_text(json.dumps(kept, indent=1) + "\n")
+        return
     for learner in options.learners or known:
         tried = []
         for fields in trials(learner, options.env):

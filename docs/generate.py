@@ -173,8 +173,9 @@ def differences(name: str, folder: Path) -> str:
             f"Paired differences on the same {data['tasks']} tasks, {data['seeds']} seeds each ({link}):",
             table(head, rows),
             verdict(ours, others),
+            data.get("note", ""),
         ]
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def verdict(ours: str, others: dict[str, Any]) -> str:
@@ -192,7 +193,8 @@ def verdict(ours: str, others: dict[str, Any]) -> str:
 def usage(kind: str, name: str) -> str:
     """The first thing to type."""
     if kind == "environments":
-        return f'```\nadaptax train rl2 {name}\n```\n\n```python\nenv = ax.make("{name}")\n```'
+        tuned = [learner for learner in LEARNERS if (learner, name) in TUNED]
+        return f'```\nadaptax train {tuned[0]} {name}\n```\n\n```python\nenv = ax.make("{name}")\n```'
     usual = "bernoulli-bandit" if LEARNERS[name]().objective == "total_return" else "point-navigation"
     paired = [environment for learner, environment in sorted(TUNED) if learner == name]
     return f"```\nadaptax train {name} {usual if usual in paired or not paired else paired[0]}\n```"

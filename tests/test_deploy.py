@@ -19,6 +19,7 @@ from adaptax.deploy import given_task
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.envs.point import PointNavigation
 from adaptax.errors import CheckpointError, ConfigError
+from adaptax.evaluation import curve_table, text_of
 from adaptax.fields import Count, Whole
 from adaptax.measure import draw_tasks
 from tiny import BANDIT, GRID, MAML, ORACLE, POINT, RANDOM, RL2, newborn
@@ -131,6 +132,20 @@ def test_results_print_as_their_tables() -> None:
     run = ax.train(RL2, BANDIT, meta_steps=1)
     for result in (ax.adapt(run, lives=3), ax.evaluate(run, tasks=5)):
         assert repr(result) == result.table() and "95 % interval" in result.table()
+
+
+def test_adapt_says_in_which_task_and_in_how_many_copies() -> None:
+    run = ax.train(MAML, POINT, meta_steps=1)
+    many, one = (ax.adapt(run, task=[0.25, -0.5], lives=3, copies=copies) for copies in (None, 1))
+    assert (many.as_dict()["copies"], one.as_dict()["copies"]) == (MAML.copies, 1)
+    assert one.as_dict()["task"] == [0.25, -0.5] and "task: [0.25, -0.5]" in one.table()
+    assert "3 lives in one environment" in one.table() and one.as_dict()["episode_count"] == [3] * 2
+
+
+def test_curves_leave_out_episodes_that_few_lives_finished() -> None:
+    values, interval = [float(i) for i in range(30)], [[0.0] * 30, [1.0] * 30]
+    text = text_of([curve_table(values, interval, "lived", 1, [8] * 12 + [4] * 3 + [3] * 15)])
+    assert " 15 " in text and " 16 " not in text and "fewer than half" in text
 
 
 def test_actions_stay_within_the_bounds_and_keep_their_shape() -> None:

@@ -431,6 +431,7 @@ def test_a_learner_of_ones_own_must_be_given_again(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_elsewhere_is_named() -> None:
     run = ax.train(RL2, ENV, meta_steps=3)
+    assert repr(run).startswith("<rl2 on bernoulli-bandit: meta-step 3 of 3, best validation ") and len(repr(run)) < 120
     with pytest.raises(CheckpointError, match="does not fit the learner with hidden = 16"):
         elsewhere(run, None, {"hidden": 16}, "best")
     with pytest.raises(CheckpointError, match="spaces of the same sizes"):

@@ -178,8 +178,10 @@ def maml() -> tuple[Tree, Step]:
         goals = jax.random.uniform(key_goal, (TASKS, 2), minval=-SIZE, maxval=SIZE)
         noise = [jax.random.normal(k, (TASKS, STEPS, COPIES, 2)) for k in key_phase]
         before = jax.vmap(walk, (None, 0, 0))(params, goals, noise[0])
+        before["advantage"] = jax.vmap(normalise)(before["advantage"])
         adapted = jax.vmap(inner_step, (None, 0))(params, before)
         after = jax.vmap(walk)(adapted, goals, noise[1])
+        after["advantage"] = normalise(after["advantage"] - after["advantage"].mean((1, 2), keepdims=True))
 
         def outer(params: Tree, before: dict, after: dict) -> Array:
             return surrogate(inner_step(params, before), after)
@@ -188,7 +190,7 @@ def maml() -> tuple[Tree, Step]:
         each = jax.lax.map(lambda data: jax.value_and_grad(outer)(params, *data), (before, after))
         loss, gradient = jax.tree.map(lambda x: x.mean(0), each)
         state = apply_gradient(optimiser, gradient, params, opt)
-        returns = [phase["reward"].sum(1).mean() for phase in (before, after)]
+        returns = [first_returns(phase).mean() for phase in (before, after)]
         return state, {"loss": loss, "return_first_phase": returns[0], "return_last_phase": returns[1]}
 
     return (params, optimiser.init(params)), meta_step
@@ -227,7 +229,7 @@ def walk(params: Tree, goal: Array, noise: Array) -> dict[str, Array]:
 
 
 def advantages(data: dict[str, Array]) -> Array:
-    """Standardised returns less a linear baseline (lambda is 1)."""
+    """Returns less a linear baseline (lambda is 1)."""
 
     def back(following: Array, now: tuple) -> tuple[Array, Array]:
         value = now[0] + now[1] * following
@@ -243,7 +245,13 @@ def advantages(data: dict[str, Array]) -> Array:
     value = x @ jax.scipy.linalg.solve(gram, x.T @ target.reshape(-1), assume_a="pos")
     value = value.reshape(STEPS, COPIES)
     delta = data["reward"] + goes_on * jnp.concatenate([value[1:], jnp.zeros((1, COPIES))]) - value
-    return normalise(jax.lax.scan(back, jnp.zeros(COPIES), (delta, goes_on), reverse=True)[1])
+    return jax.lax.scan(back, jnp.zeros(COPIES), (delta, goes_on), reverse=True)[1]
+
+
+def first_returns(data: dict[str, Array]) -> Array:
+    """Return of the first episode of each copy."""
+    over = data["over"].astype(jnp.int32)
+    return jnp.sum(jnp.where(jnp.cumsum(over, 1) == over, data["reward"], 0.0), 1)
 
 
 def surrogate(params: Tree, data: dict[str, Array]) -> Array:

@@ -40,7 +40,7 @@ def _bound_row(layout: tuple[int, int], pairs: list[tuple[float, float]], steps:
 
 
 def contract(rounds: int, **_: object) -> Result:
-    """The library against the same mathematics written by hand in JAX; both train on, and end at like returns."""
+    """The library against the same mathematics written by hand in JAX; their returns show that both learn."""
     default, env = ours.rl2()
     rows = {
         "rl2": _overhead(default, env, rl2(default.tasks, default.minibatches), 10, "life_return", rounds),

@@ -117,14 +117,19 @@ def attributes_of(cls: type) -> dict[str, str]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at the name that was meant, or the list of names."""
-    known = sorted(known)
-    short = [other for other in known if _initials(other) == name.rpartition(".")[2].lstrip("-")]  # lr: learning-rate
-    close = short or difflib.get_close_matches(name, known, 1, 0.5)
+    known, word = sorted(known), _word(name)
+    close = [other for other in known if _word(other) == word]  # --learner.meta-steps: --meta-steps
+    close = close or [other for other in known if _initials(other) == word]  # lr: learning-rate
+    close = close or difflib.get_close_matches(name, known, 1, 0.5)
     return f"did you mean '{close[0]}'?" if close else "it is one of " + ", ".join(known)
 
 
+def _word(name: str) -> str:
+    return name.rpartition(".")[2].lstrip("-")
+
+
 def _initials(name: str) -> str:
-    return "".join(word[:1] for word in re.split("[-_]", name.rpartition(".")[2].lstrip("-")))
+    return "".join(part[:1] for part in re.split("[-_]", _word(name)))
 
 
 def checked_arguments(**given: tuple[Any, Any]) -> list[Any]:

@@ -20,7 +20,7 @@ from adaptax.core.lifetime import Life
 from adaptax.core.types import Agent as AgentState
 from adaptax.core.types import PyTree, Schedule, Step, Task, Transition
 from adaptax.errors import ConfigError
-from adaptax.evaluation import interval_text, number_text, text_of
+from adaptax.evaluation import curve_table, finished, interval_text, number_text, text_of
 from adaptax.fields import Count, Whole
 from adaptax.measure import Samples, draw_tasks, measure
 from adaptax.ops.spaces import Discrete
@@ -246,14 +246,17 @@ class Adaptation(NamedTuple):
 
     learner: str
     environment: str
+    task: Any  # plain lists and numbers
     lives: int
+    copies: int
     samples: Samples  # leading axes [1, lives]
     agent: Kept  # of the first life, after its last phase
 
     def as_dict(self) -> dict[str, Any]:
         """Returns per episode with intervals over lives, and the greedy return before and after."""
-        result: dict[str, Any] = {"learner": self.learner, "environment": self.environment, "lives": self.lives}
-        intervals = {}
+        names = ("learner", "environment", "task", "lives", "copies")
+        result: dict[str, Any] = {name: getattr(self, name) for name in names}
+        result["episode_count"], intervals = finished(self.samples), {}
         for name in ("episode_return", "phase_return", "total_return"):
             values = getattr(self.samples, name)
             result[name] = nanmean(values).tolist()
@@ -270,17 +273,16 @@ class Adaptation(NamedTuple):
 
     def table(self) -> str:
         """The same as text for a terminal."""
-        data = self.as_dict()
-        table = Table(title=f"{self.learner} adapting to one task of {self.environment}: {self.lives} lives")
-        for name in ("", "return", "95 % interval"):
-            table.add_column(name, justify="left" if not name else "right")
-        row = lambda name, value, bounds: table.add_row(name, number_text(value), interval_text(*bounds))
-        greedy, lived = (list(zip(*data["ci95"][name], strict=True)) for name in ("phase_return", "episode_return"))
-        row("before (greedy)", data["before"], greedy[0])
-        for i, value in enumerate(data["episode_return"]):
-            row(f"episode {i + 1}, as lived", value, lived[i])
-        row("after (greedy)", data["after"], greedy[-1])
-        return text_of([table])
+        data, where = self.as_dict(), "one environment" if self.copies == 1 else f"{self.copies} copies of it at once"
+        table = Table(title=f"{self.learner} adapting to one task of {self.environment}\n{self.lives} lives in {where}")
+        for name in ("greedy return", "", "95 % interval"):
+            table.add_column(name, justify="left" if name == "greedy return" else "right")
+        for name, place in (("before", 0), ("after", -1)):
+            low, high = (bound[place] for bound in data["ci95"]["phase_return"])
+            table.add_row(name, number_text(data["phase_return"][place]), interval_text(low, high))
+        lived = data["episode_return"], data["ci95"]["episode_return"]
+        text = text_of([table, curve_table(*lived, "as lived: return of episode", 1, data["episode_count"])])
+        return f"{text}task: {json.dumps(self.task)}\n"
 
 
 def adapt(
@@ -290,6 +292,7 @@ def adapt(
     env: AbstractEnvironment | None = None,
     episodes: int | None = None,
     lives: int = 20,
+    copies: int | None = None,
     seed: int = 1,
     checkpoint: str | int = "best",
     learner: Learner | None = None,
@@ -303,6 +306,7 @@ def adapt(
         env: Another environment with spaces of the same sizes, for example `from_gymnasium(make)`.
         episodes: Episodes in a life; None is as many as a training life has in that environment.
         lives: Lives in the task, for the intervals.
+        copies: Copies of the environment that one life acts in; 1 is what one plant gets, None as in training.
         seed: Of tasks and lives.
         checkpoint: "best", "last" or a step.
         learner: The learner, where it is not a registered one.
@@ -311,8 +315,10 @@ def adapt(
         CheckpointError: the folder is no run, has no such checkpoint, or what was trained does not fit `env`.
         ConfigError: the learner or environment must be given, or an argument is wrong.
     """
-    numbers = checked_arguments(episodes=(episodes, Count | None), lives=(lives, Count), seed=(seed, Whole))
-    episodes, lives, seed = numbers
+    numbers = checked_arguments(
+        episodes=(episodes, Count | None), copies=(copies, Count | None), lives=(lives, Count), seed=(seed, Whole)
+    )
+    episodes, copies, lives, seed = numbers
     run = opened(run, env, learner)
     learners, env, metas = elsewhere(run, env, None, checkpoint)
     index = best_index(run)
@@ -321,10 +327,13 @@ def adapt(
     task = jax.tree.map(lambda x: x[0], drawn) if task is None else given_task(env, task)
     every = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (lives, *np.shape(x))), task)
     every = every if isinstance(env, HostEnvironment) else jax.tree.map(jnp.asarray, every)
-    samples, ended = measure(learner, env, meta, every, keys, learner.schedule(episodes), None)
+    schedule = learner.schedule(episodes)
+    schedule = schedule._replace(copies=copies or schedule.copies)
+    samples, ended = measure(learner, env, meta, every, keys, schedule, None)
     first = jax.tree.map(lambda x: x[:1], kept(ended))  # a life of its own, as `Agent.begin` makes it
     wide = Samples(*(x[None] for x in samples))
-    return Adaptation(name_of(run.learner), name_of(env), lives, wide, first)
+    plainly = _example(jax.tree.map(np.asarray, task))
+    return Adaptation(name_of(run.learner), name_of(env), plainly, lives, schedule.copies, wide, first)
 
 
 def given_task(env: AbstractEnvironment, given: Any) -> Task:

@@ -76,7 +76,6 @@ class Evaluation(NamedTuple):
         means = {name: nanmean(getattr(samples, name)) for name in fields}
         intervals = {name: bootstrap_mean(getattr(samples, name)) for name in fields}
         low, high = bootstrap_iqm(self.samples.total_return)
-        counted = (~np.isnan(self.samples.episode_return)).sum((0, 1))
         result = {
             "learner": self.learner,
             "environment": self.environment,
@@ -90,7 +89,7 @@ class Evaluation(NamedTuple):
             "task_seed": self.task_seed,
             "episodes": self.episodes,
             **{name: means[name].tolist() for name in fields},
-            "episode_count": counted.tolist(),
+            "episode_count": finished(self.samples),
             "steps": self.steps,
             "iqm": iqm(self.samples.total_return),
             "ci95": {name: [x.tolist() for x in intervals[name]] for name in fields}
@@ -144,12 +143,19 @@ class Evaluation(NamedTuple):
             beside.add_row(name, number_text(value), beyond, style=style)
         if "optimal" in data["references"]:
             beside.caption = "optimal is exact; values measured on these tasks may by chance lie above it"
-        curve = lambda name, title, first: _curve(data[name], data["ci95"][name], title, first)
+        if np.ptp(self.samples.total_return) == 0 and len(set(data["episode_return"])) > 1:
+            beside.caption = "all lives earn alike, for every step pays alike: what differs are the episodes below"
+        curve = lambda name, title, *more: curve_table(data[name], data["ci95"][name], title, *more)
         return [
             beside,
-            curve("episode_return", "as lived: return of episode", 1),
+            curve("episode_return", "as lived: return of episode", 1, data["episode_count"]),
             curve("phase_return", "what it could do: greedy return after phase", 0),
         ]
+
+
+def finished(samples: Samples) -> list[int]:
+    """How many lives finished each episode."""
+    return (~np.isnan(samples.episode_return)).sum((0, 1)).tolist()
 
 
 def text_of(tables: list[Table]) -> str:
@@ -160,9 +166,15 @@ def text_of(tables: list[Table]) -> str:
     return console.export_text()
 
 
-def _curve(values: list[float], interval: list[list[float]], title: str, first: int) -> Table:
-    table = Table(title=title)
-    shown = _spaced(len(values))
+def curve_table(
+    values: list[float], interval: list[list[float]], title: str, first: int, counts: list[int] | None = None
+) -> Table:
+    """A curve in at most ten columns; points that fewer than half of the `counts` lives reached are left out."""
+    table, length = Table(title=title), len(values)
+    if counts and (reached := sum(2 * count >= max(counts) for count in counts)) < length:
+        length = max(reached, 1)
+        table.caption = "later episodes were finished by fewer than half of the lives"
+    shown = _spaced(length)
     for index in shown:
         table.add_column(str(index + first), justify="right")
     table.add_row(*(number_text(values[i]) for i in shown), style="bold")

@@ -35,7 +35,11 @@ def test_a_benchmark_runs_and_is_written_down(speed, tmp_path, monkeypatch):
     assert written["machine"]["cores"] >= 1 and "jax" in written["machine"]["versions"]
 
 
-def test_hand_written_meta_steps_learn_from_the_same_shapes(speed):
+def test_hand_written_meta_steps_learn_from_the_same_shapes(speed, monkeypatch):
     by_hand = importlib.import_module("speed.by_hand")
     metrics = by_hand.runner(*by_hand.rl2(tasks=8, minibatches=2), meta_steps=2)()
     assert 0.0 <= float(metrics["life_return"]) <= by_hand.PULLS
+    monkeypatch.setattr(by_hand, "TASKS", 2)
+    monkeypatch.setattr(by_hand, "COPIES", 3)
+    metrics = by_hand.runner(*by_hand.maml(), meta_steps=1)()
+    assert -100.0 < float(metrics["return_last_phase"]) < -0.5

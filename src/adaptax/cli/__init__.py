@@ -1,6 +1,7 @@
 """The command line: `options` says what may be asked for, `check` reads and judges it, `commands` does it."""
 
 import sys
+import warnings
 from importlib.metadata import version
 
 import tyro
@@ -19,7 +20,9 @@ def main(argv: list[str] | None = None) -> None:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        result = run_command([word for word in argv if word != "--debug"])
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+            result = run_command([word for word in argv if word != "--debug"])
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -129,10 +129,11 @@ def adapt(options: asked.Adapt, changes: Changes) -> str:
         env=env,
         episodes=options.episodes,
         lives=options.lives,
+        copies=options.copies,
         seed=options.seed,
         checkpoint=options.checkpoint,
     )
-    mark = mark_of([options.task, options.checkpoint, options.episodes, options.env_file])
+    mark = mark_of([options.task, options.checkpoint, options.episodes, options.copies, options.env_file])
     kept = Path(options.run) / "adapted" / f"{result.environment}-{options.seed}-{mark}.safetensors"
     kept.parent.mkdir(exist_ok=True)
     result.save(kept)

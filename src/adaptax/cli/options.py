@@ -58,6 +58,9 @@ class Adapt:
     env_file: EnvFile = None
     episodes: Episodes = None
     lives: Annotated[Count, arg(help="Lives in the task, for the intervals.")] = 20
+    copies: Annotated[Count | None, arg(help="Copies that one life acts in: 1 is one plant; None as in training.")] = (
+        None
+    )
     seed: Annotated[Whole, arg(help="Of the lives.")] = 1
     checkpoint: Annotated[str, arg(help="best, last, or a meta-step.")] = "best"
     json: Annotated[bool, arg(help="Print the result as JSON.")] = False

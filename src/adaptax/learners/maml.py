@@ -112,10 +112,10 @@ class MAML(ByGradient):
             return self.outer(meta._replace(params=params), *entry)
 
         def epoch(now: Meta, _: None) -> tuple[Meta, Metrics]:
-            value, gradient = mean_gradient(loss, now.params, (lifetimes, advantage))
+            gradient = mean_gradient(loss, now.params, (lifetimes, advantage))[1]
             change, optimiser = self._optimiser().update(gradient, now.optimiser)
             size = optax.tree.norm(gradient)
-            return Meta(optax.apply_updates(now.params, change), optimiser), {"loss": value, "gradient_norm": size}
+            return Meta(optax.apply_updates(now.params, change), optimiser), {"gradient_norm": size}
 
         meta, metrics = jax.lax.scan(epoch, meta, length=self.epochs)
         return meta, jax.tree.map(jnp.mean, metrics) | phase_returns(lifetimes.data)

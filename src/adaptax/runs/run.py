@@ -15,6 +15,7 @@ from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import TrainState, init_states
 from adaptax.core.types import PyTree
 from adaptax.errors import CheckpointError
+from adaptax.registry import name_of
 from adaptax.runs.settings import Settings
 
 
@@ -27,7 +28,7 @@ class Saved(NamedTuple):
     best_step: jax.Array
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Run:
     """A trained (or half-trained) learner with its environment."""
 
@@ -37,6 +38,12 @@ class Run:
     saved: Saved
     folder: Path | None = None
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def __repr__(self) -> str:
+        names = f"{name_of(self.learner)} on {name_of(self.env)}"
+        best = ", ".join(f"{score:.3f}" for score in self.saved.best_score)
+        folder = f"in {self.folder}" if self.folder else "not kept in a folder"
+        return f"<{names}: meta-step {self.step} of {self.settings.meta_steps}, best validation {best}, {folder}>"
 
     @property
     def step(self) -> int:
