@@ -112,6 +112,7 @@ def test_help_wherever_it_stands_shows_one_spelling_of_each_field(capsys: pytest
         (["train", "rl2", "bernoulli-bandit", "--seeds", "0", "--meta-stpes", "9"], ["--seeds is '0'", "--meta-steps"]),
         (["train", "rl2", "bernoulli-bandit", "--learner.lr", "1"], ["did you mean '--learner.learning-rate'"]),
         (["train", "rl2", "grid-navigation", "--lr", "0.1"], ["did you mean '--learner.learning-rate'"]),
+        (["train", "rl2", "grid-navigation", "--learner.meta-steps", "9"], ["did you mean '--meta-steps'"]),
         (["cite", "cartpole"], ["no learner is called 'cartpole'; did you mean"]),
         (["train", "cartpole", "maml"], ["no learner is called 'cartpole'; LEARNER comes before ENV"]),
         (["train", "rl2", "bernoulli-bandit", "--meta-steps", "None"], ["--meta-steps is 'None'"]),
