@@ -1,6 +1,6 @@
 """Writes a page for each registered learner and environment, from docstrings, fields, presets and benchmark results.
 
-    python docs/generate.py            # docs/learners/*.md, docs/environments/*.md, and the pictures of comparisons
+    python docs/generate.py            # docs/learners/*.md, docs/environments/*.md, speed.md, pictures of comparisons
     python docs/generate.py RUN        # also docs/images/adaptation.svg, from the evaluation in a run folder
 
 A test compares the pages with what this script would write.
@@ -232,9 +232,43 @@ def index(kind: str, table_of: dict[str, Any]) -> str:
     return f"# {kind.capitalize()}\n\n{table(['name', 'what it is'], rows)}\n"
 
 
+def speed_page(data: dict[str, Any]) -> str:
+    """Every ratio of `benchmarks/speed.py`."""
+    contract, seeds, outside = data["contract"], data["seeds"], data["outside"]
+    rows = [
+        ["speed of RL2's training, relative to its own bare network passes", data["bound"]["best"]["ratio"], ">= 0.8"],
+        ["speed of RL2, relative to RecurrentPPO of sb3-contrib at its best settings", data["sb3"]["ratio"], ">= 6"],
+        ["speed of MAML, relative to PyTorch's torch.func vectorised by hand", data["torch"]["ratio"], ">= 1.2"],
+        ["time of RL2 through the contract, relative to JAX by hand", contract["rl2"]["time_ratio"], "<= 1.1"],
+        ["time of MAML through the contract, relative to JAX by hand", contract["maml"]["time_ratio"], "<= 1.1"],
+        ["time of ten seeds of RL2 in one program, relative to ten runs", seeds["rl2"]["ratio"], "<= 1.2"],
+        ["time of ten seeds of MAML in one program, relative to ten runs", seeds["maml"]["ratio"], "<= 1.2"],
+        ["share of an RL2 training outside compiled chunks", outside["rl2"]["python_share"], "< 0.03"],
+        ["share of a MAML training outside compiled chunks", outside["maml"]["python_share"], "< 0.03"],
+        ["seconds of `import adaptax`", data["import"]["import_adaptax_s"], "< 1.5"],
+        [
+            "speed of the host loop on Gymnasium's CartPole in 64 tasks, relative to a bare loop",
+            data["host"]["tasks_64"]["ratio"],
+            "",
+        ],
+        ["the same lives compiled, relative to the host loop", data["host"]["tasks_64"]["compiled_over_host"], ""],
+    ]
+    found = table(["what", "measured", "bar"], [[what, f"{number:.3g}", bar] for what, number, bar in rows])
+    machine = data["machine"]
+    where = f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}"
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (
+        "# Speed\n\nContestants take turns on one machine, and each number is the median over the turns "
+        "(`benchmarks/speed.py`; [all numbers](../benchmarks/results/speed.json)).\n\n"
+        f"{found}\n\nMachine: {where}; {versions}.\n"
+    )
+
+
 def pages(results: Path = ROOT / "benchmarks" / "results") -> dict[str, str]:
     """Path below `docs/` -> text of every generated page."""
-    found = {}
+    found, speed = {}, results / "speed.json"
+    if speed.exists():
+        found["speed.md"] = speed_page(json.loads(speed.read_text(encoding="utf-8")))
     for kind, entries in KINDS.items():
         found[f"{kind}/index.md"] = index(kind, entries)
         found |= {f"{kind}/{name}.md": page(kind, name, entry, results) for name, entry in entries.items()}

@@ -16,7 +16,10 @@ import numpy as np
 from adaptax.adapters.gymnasium import from_gymnasium
 from adaptax.core.host import host_draw, host_lifetimes
 from adaptax.core.learner import Learner, traced
-from adaptax.core.trainer import init_states, run_chunk
+from adaptax.core.lifetime import advance
+from adaptax.core.trainer import births, init_states, run_chunk
+from adaptax.core.types import Lifetime, PRNGKey, PyTree
+from adaptax.envs.cartpole import CartPole
 from adaptax.envs.point import PointNavigation
 from adaptax.registry import LEARNERS
 from adaptax.runs import training
@@ -151,8 +154,22 @@ def bare_loop(steps: int) -> None:
             env.reset()
 
 
+def live_compiled(learner: Learner, env: CartPole, meta: PyTree) -> None:
+    """The lives of one meta-step."""
+    jax.block_until_ready(_live(learner, env, meta, jax.random.key(1)))
+
+
+@eqx.filter_jit
+def _live(learner: Learner, env: CartPole, meta: PyTree, key: PRNGKey) -> Lifetime:
+    live = lambda life: advance(learner, env, meta, life, learner.schedule())[1]
+    return jax.vmap(live)(births(learner, env, meta, None, key))
+
+
 def host(rounds: int, **_: object) -> Result:
-    """Steps a second of RL2's lives in Gymnasium's CartPole, relative to a bare loop with ready-made actions."""
+    """Steps a second of RL2's lives in Gymnasium's CartPole, relative to a bare loop with ready-made actions.
+
+    And those of the same lives in our CartPole, compiled, relative to the host's.
+    """
     rows, steps = {}, 100
     env = from_gymnasium("CartPole-v1", episode_steps=steps, episodes=1)
     for tasks in (1, 16, 64):
@@ -169,4 +186,7 @@ def host(rounds: int, **_: object) -> Result:
             lambda run=live: timed(run), lambda n=number: timed(lambda: bare_loop(n)), rounds
         )
         rows[f"tasks_{tasks}"] = {"steps_per_s": number / mine, "bare_steps_per_s": number / bare, "ratio": ratio}
+        both = lambda learner=learner, meta=meta: live_compiled(learner, CartPole(horizon=steps, tries=1), meta)
+        _slow, fast, ratio = take_turns(lambda run=live: timed(run), lambda run=both: timed(run), rounds)
+        rows[f"tasks_{tasks}"] |= {"compiled_steps_per_s": number / fast, "compiled_over_host": 1 / ratio}
     return rows
