@@ -46,7 +46,7 @@ def test_a_result_appears_on_both_pages(generate, tmp_path):
         '{"learner": "rl2", "environment": "bernoulli-bandit", "total_return": 6.65, "seeds": 3,'
         ' "ci95": {"total_return": [6.64, 6.66]}, "references": {"optimal": 6.66}, "phase_return": [0.5, 0.7]}'
     )
-    (tmp_path / "speed.json").write_text('{"steps": 1}')
+    (tmp_path / "tuning-b.json").write_text('{"steps": 1}')  # no result
     pages = generate.pages(tmp_path)
     for name in ("learners/rl2.md", "environments/bernoulli-bandit.md"):
         assert "6.650 (6.640 to 6.660)" in pages[name]
