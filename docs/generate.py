@@ -193,8 +193,8 @@ def verdict(ours: str, others: dict[str, Any]) -> str:
 def usage(kind: str, name: str) -> str:
     """The first thing to type."""
     if kind == "environments":
-        tuned = [learner for learner in LEARNERS if (learner, name) in TUNED]
-        return f'```\nadaptax train {tuned[0]} {name}\n```\n\n```python\nenv = ax.make("{name}")\n```'
+        tuned = next((learner for learner in LEARNERS if (learner, name) in TUNED), "rl2")
+        return f'```\nadaptax train {tuned} {name}\n```\n\n```python\nenv = ax.make("{name}")\n```'
     usual = "bernoulli-bandit" if LEARNERS[name]().objective == "total_return" else "point-navigation"
     paired = [environment for learner, environment in sorted(TUNED) if learner == name]
     return f"```\nadaptax train {name} {usual if usual in paired or not paired else paired[0]}\n```"

@@ -332,7 +332,8 @@ def adapt(
     samples, ended = measure(learner, env, meta, every, keys, schedule, None)
     first = jax.tree.map(lambda x: x[:1], kept(ended))  # a life of its own, as `Agent.begin` makes it
     wide = Samples(*(x[None] for x in samples))
-    plainly = _example(jax.tree.map(np.asarray, task))
+    # a family on the host may draw tasks that JSON cannot hold
+    plainly = json.loads(json.dumps(_example(jax.tree.map(np.asarray, task)), default=repr))
     return Adaptation(name_of(run.learner), name_of(env), plainly, lives, schedule.copies, wide, first)
 
 
