@@ -15,7 +15,7 @@ from adaptax.core.lifetime import advance, born, replay
 from adaptax.core.types import Schedule
 from adaptax.envs.grid import GridNavigation
 from adaptax.envs.point import PointNavigation
-from adaptax.inner.gradient import sgd_step
+from adaptax.inner.policy_gradient import sgd_step
 from adaptax.learners.maml import MAML
 from adaptax.testing.compare import require_same
 from adaptax.testing.learners import small, witness

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from adaptax.core.types import Step, Transition
-from adaptax.inner.gradient import sgd_step
-from adaptax.inner.policy_gradient import PolicyGradient, linear_baseline, time_features
+from adaptax.inner.policy_gradient import PolicyGradient, linear_baseline, sgd_step, time_features
 from adaptax.nn.policy import feed_forward
 from adaptax.ops.spaces import Box, Discrete
 
