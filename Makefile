@@ -29,7 +29,7 @@ demo: $(VENV)/.demo  ## train RL2 on bandits, compare it with the exact optimum,
 	@echo "        $(BIN)/adaptax list"
 
 test: $(VENV)/.dev lint  ## all tests, lint and types
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

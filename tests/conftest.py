@@ -33,6 +33,14 @@ training.VALIDATION_STEPS = 10_000
 settings.register_profile("adaptax", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("adaptax")
 
+# Files that take long come first, so that two workers end together.
+LONG = ("conformance", "code_blocks", "learning", "cli", "runs", "evaluation", "deploy", "wheel", "gradient", "speed")
+
+
+def pytest_collection_modifyitems(items):
+    words = [*LONG, ""]
+    items.sort(key=lambda item: next(i for i, word in enumerate(words) if word in item.path.stem))
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_programs():
