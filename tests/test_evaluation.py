@@ -55,6 +55,17 @@ def test_the_score_follows_the_samples(random: ax.Run) -> None:
     half = one._replace(samples=one.samples._replace(total_return=np.full((3, 20), (zero + best) / 2)), seeds=3)
     assert half.normalised == pytest.approx(0.5) and half.as_dict()["normalised"] == pytest.approx(0.5)
     assert half.as_dict()["env_steps"] == 3 * one.env_steps == 3 * 20 * 4
+    assert not half.as_dict()["above_optimum"]
+
+
+def test_more_than_the_optimum_is_an_error_of_measurement_but_luck_is_not(random: ax.Run) -> None:
+    one = ax.evaluate(random, tasks=20)
+    best, noise = one.references["optimal"], np.random.default_rng(0).normal(size=(3, 400))
+    earned = lambda mean: one._replace(samples=one.samples._replace(total_return=mean + noise - noise.mean()), seeds=3)
+    lucky, wrong = earned(best + 1 / np.sqrt(1200)), earned(best + 8 / np.sqrt(1200))
+    says = lambda result: "error of measurement" in " ".join(result.table().split())
+    assert not lucky.above_optimum and not says(lucky)
+    assert wrong.above_optimum and says(wrong)
 
 
 def test_where_all_lives_earn_the_same_there_is_no_scale() -> None:

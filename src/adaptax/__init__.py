@@ -11,6 +11,7 @@ from adaptax.learners.random import Random
 from adaptax.learners.reptile import Reptile
 from adaptax.learners.rl2 import RL2
 from adaptax.learners.scratch import Scratch
+from adaptax.lives import Lives, record
 from adaptax.nn.net import PureNet, pure
 from adaptax.nn.recurrent import Recurrent, by_steps
 from adaptax.presets import preset
@@ -27,6 +28,7 @@ __all__ = [
     "Evaluation",
     "HostEnvironment",
     "Learner",
+    "Lives",
     "MetaSGD",
     "MultiTask",
     "Now",
@@ -49,6 +51,7 @@ __all__ = [
     "open_run",
     "preset",
     "pure",
+    "record",
     "resume",
     "to_gymnasium",
     "train",

@@ -107,7 +107,7 @@ def test_whole_lives_equal_gymnasium_in_float64(x64):
     learner = Coin().bind(ENV.spec())
     ours = compiled_lives(learner, ENV, tasks, keys).data
     on_host = jax.tree.map(np.asarray, tasks)
-    theirs = host_lifetimes(learner, OnGymnasium(ENV), (), on_host, keys, learner.schedule()).data
+    theirs = host_lifetimes(learner, OnGymnasium(ENV), (), on_host, keys, learner.schedule(), explore=True).data
     assert theirs.step.observation.dtype == np.float64 and theirs.reward.shape == (TASKS, 2, 40, 2)
     assert np.sum(theirs.terminated) > 0 and np.sum(theirs.truncated) > 0  # both ends are lived through
     require_same(ours, theirs, "compiled and Gymnasium's lives differ", absolute=1e-6)
@@ -116,9 +116,8 @@ def test_whole_lives_equal_gymnasium_in_float64(x64):
 def test_every_step_equals_gymnasium_in_float32():
     tasks, keys = tasks_and_keys()
     learner = Coin().bind(ENV.spec())
-    data = host_lifetimes(
-        learner, gymnasium_cartpole(), (), jax.tree.map(np.asarray, tasks), keys, learner.schedule()
-    ).data
+    drawn = jax.tree.map(np.asarray, tasks)
+    data = host_lifetimes(learner, gymnasium_cartpole(), (), drawn, keys, learner.schedule(), explore=True).data
     data = jax.tree.map(lambda x: np.asarray(x).reshape(TASKS, -1, *x.shape[4:]), data)
     assert data.step.observation.dtype == np.float32
 
@@ -136,7 +135,9 @@ def test_every_step_equals_gymnasium_in_float32():
 def test_lives_on_gymnasium_are_the_same_whenever_they_are_lived():
     tasks, keys = tasks_and_keys()
     learner, env, tasks = Coin().bind(ENV.spec()), gymnasium_cartpole(), jax.tree.map(np.asarray, tasks)
-    lives = [host_lifetimes(learner, env, (), tasks, k, Schedule(1, 15, 2)).data for k in (keys, keys, keys[::-1])]
+    lives = [
+        host_lifetimes(learner, env, (), tasks, k, Schedule(1, 15, 2), True).data for k in (keys, keys, keys[::-1])
+    ]
     require_same(lives[0], lives[1], "two lives with one key differ")
     assert np.any(lives[0].next_observation != lives[2].next_observation)
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from adaptax.core.types import PRNGKey, PyTree, Spec, Task, Transition
 from adaptax.errors import ConfigError
+from adaptax.ops.scene import Scene
 from adaptax.ops.spaces import Space
 
 Sampler = Callable[[PRNGKey], Task]
@@ -90,6 +91,10 @@ class AbstractEnvironment(eqx.Module):
         """
         del task, split
         return transition.reward
+
+    def render(self, task: Task, state: PyTree) -> Scene | None:
+        """What the task looks like in that state; None where the family has no picture."""
+        del task, state
 
     def task_problems(self, task: Task) -> list[str]:
         """What is wrong with a task given by hand, its arrays being numpy's and shaped like those of a drawn one."""

@@ -163,14 +163,14 @@ def host_phase(
 
 
 def host_lifetimes(
-    learner: Learner, env: HostEnvironment, meta: PyTree, tasks: Task, keys: PRNGKeys, schedule: Schedule
+    learner: Learner, env: HostEnvironment, meta: PyTree, tasks: Task, keys: PRNGKeys, schedule: Schedule, explore: bool
 ) -> Lifetime:
     """B whole lives, as `core.lifetime.advance` would record them."""
     phases = []
     with built(env, tasks, schedule.copies) as simulators:
         start = lives = host_births(learner, env, meta, tasks, keys, schedule.copies, simulators)
         for _ in range(schedule.phases):
-            lives, data = host_phase(learner, meta, lives, simulators, schedule, explore=True)
+            lives, data = host_phase(learner, meta, lives, simulators, schedule, explore)
             phases.append(data)
     return record_all(learner, start, lives, stack(phases, axis=1))
 

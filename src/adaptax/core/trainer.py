@@ -158,7 +158,7 @@ def host_chunk(
         for _ in range(int(count)):
             key_draw, key_update = jax.random.split(jax.random.fold_in(state.key, state.step))
             tasks, keys = draw(learner, env, key_draw)
-            lifetimes = host_lifetimes(learner, env, state.meta, tasks, keys, learner.schedule())
+            lifetimes = host_lifetimes(learner, env, state.meta, tasks, keys, learner.schedule(), explore=True)
             meta, metrics = _update(learner, state.meta, lifetimes, key_update)
             state = state._replace(meta=meta, step=state.step + 1)
             total = metrics if total is None else jax.tree.map(jnp.add, total, metrics)

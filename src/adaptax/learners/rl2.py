@@ -68,6 +68,7 @@ class RL2(Learner):
         entropy: Weight of the entropy bonus.
         entropy_end: What that weight falls to, linearly over the training.
         value_weight: Weight of the critic's squared error.
+        value_scale: Size of a life's return: the critic predicts returns in this unit.
         max_gradient: Global norm that gradients are clipped to.
         sample: Draw actions on unseen tasks too, instead of taking the likeliest.
         normalise: Read observations and rewards in deviations from their running mean within the life.
@@ -93,6 +94,7 @@ class RL2(Learner):
     entropy: NonNegative = 0.01
     entropy_end: NonNegative = 0.0
     value_weight: NonNegative = 0.5
+    value_scale: Positive = 1.0
     max_gradient: Positive = 0.5
     sample: bool = False
     normalise: bool = False
@@ -146,9 +148,8 @@ class RL2(Learner):
         """PPO over whole lives."""
         data = jax.tree.map(sequences, lifetimes.data)
         advantage = jax.vmap(self._advantages)(data)
-        target = advantage + data.extras.value
         inputs = jax.vmap(jax.vmap(self._inputs))(data.step)
-        batch = Batch(inputs, data.action, data.extras.log_prob, standardise(advantage), target)
+        batch = Batch(inputs, data.action, data.extras.log_prob, standardise(advantage), advantage + data.extras.value)
         falling = (self.entropy_end - self.entropy) * meta.updates.astype(float) / self.meta_steps
 
         def loss(params: PyTree, part: Batch) -> tuple[Array, Metrics]:
@@ -167,13 +168,12 @@ class RL2(Learner):
 
     def _inputs(self, step: Step) -> Float[Array, " D"]:
         observation = self.bound.observation.encode(step.observation)
-        action = self.bound.action.encode(step.previous_action)
         flags = jnp.stack([step.previous_reward, step.first.astype(step.previous_reward.dtype)])
-        return jnp.concatenate([observation, action, flags])
+        return jnp.concatenate([observation, self.bound.action.encode(step.previous_action), flags])
 
     def _heads(self, params: PyTree, output: Array) -> tuple[Distribution, Float[Array, ""]]:
         policy = policy_over(self.bound.action, linear(params["policy"], output), params["log_std"])
-        return policy, linear(params["value"], output)[0]
+        return policy, self.value_scale * linear(params["value"], output)[0]
 
     def _advantages(self, data: Transition) -> Float[Array, " L"]:
         value = data.extras.value
@@ -190,7 +190,7 @@ class RL2(Learner):
         outputs = jax.vmap(self.memory.unroll, (None, 1), 1)(params["memory"], part.inputs)
         log_prob, entropy, value = jax.vmap(jax.vmap(one))(outputs, part.action)
         gain = clipped_surrogate(log_prob, part.log_prob, part.advantage, self.clip)
-        error = jnp.mean((value - part.target) ** 2)
+        error = jnp.mean(((value - part.target) / self.value_scale) ** 2)
         loss = -gain - entropy_weight * jnp.mean(entropy) + self.value_weight * error
         return loss, {"entropy": jnp.mean(entropy), "value_error": error}
 

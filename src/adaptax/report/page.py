@@ -105,6 +105,7 @@ def tiles(folder: Folder) -> list[Markup]:
         text(data["total_return"]), f"total return on {clean(data['split'])} tasks", bounds(data, "total_return")
     )
     by = f"0 is random, 1 is {clean(data.get('normalised_by'))}"
+    by += "; above the optimum: an error of measurement" if data.get("above_optimum") is True else ""
     of = f"normalised {normalised_when(data)}".rstrip()
     score = [tile(normalised(data), of, by)] if normalised(data) else []
     return [total, *score, *ends_tile(data), trained]
