@@ -6,11 +6,21 @@ from typing import Any, TypeVar
 from adaptax.config import nearest, replaced
 from adaptax.core.env import AbstractEnvironment, Environment
 from adaptax.core.learner import Learner
-from adaptax.envs.bandits import BernoulliBandit
+from adaptax.envs.bandits import BernoulliBandit, DependentBandit, GaussianBandit, InformativeBandit
 from adaptax.envs.cartpole import CartPole
+from adaptax.envs.contextual import BarcodeBandit, WheelBandit
+from adaptax.envs.dark import DarkKeyDoor, DarkRoom
+from adaptax.envs.frozen_lake import FrozenLake
 from adaptax.envs.grid import GridNavigation
+from adaptax.envs.learned_reward import EmptyRooms, RandomABC
+from adaptax.envs.maze import Maze
 from adaptax.envs.pendulum import Pendulum
-from adaptax.envs.point import PointNavigation
+from adaptax.envs.point import PointNavigation, SemicircleNavigation
+from adaptax.envs.restless import RestlessBandit
+from adaptax.envs.room_navigation import RoomNavigation
+from adaptax.envs.tabular import TabularMDP
+from adaptax.envs.treasure import MountainTreasure
+from adaptax.envs.two_step import TwoStep
 from adaptax.errors import ConfigError
 from adaptax.learners.maml import FOMAML, MAML, MetaSGD
 from adaptax.learners.multi_task import MultiTask, Oracle
@@ -34,10 +44,27 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
 }
 ENVIRONMENTS: dict[str, Callable[..., Environment]] = {
     "bernoulli-bandit": BernoulliBandit,
+    "gaussian-bandit": GaussianBandit,
+    "dependent-bandit": DependentBandit,
+    "informative-bandit": InformativeBandit,
+    "restless-bandit": RestlessBandit,
+    "two-step": TwoStep,
+    "tabular-mdp": TabularMDP,
     "grid-navigation": GridNavigation,
+    "maze": Maze,
+    "dark-room": DarkRoom,
+    "dark-key-door": DarkKeyDoor,
+    "frozen-lake": FrozenLake,
+    "room-navigation": RoomNavigation,
     "point-navigation": PointNavigation,
+    "semicircle-navigation": SemicircleNavigation,
+    "mountain-treasure": MountainTreasure,
     "cartpole": CartPole,
     "pendulum": Pendulum,
+    "empty-rooms": EmptyRooms,
+    "random-abc": RandomABC,
+    "wheel-bandit": WheelBandit,
+    "barcode-bandit": BarcodeBandit,
 }
 
 

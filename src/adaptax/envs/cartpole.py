@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from adaptax.core.env import Environment, Sampler, TaskSplit
 from adaptax.core.types import PRNGKey
 from adaptax.envs.physics import Spread, direction, doublings, factors, factors_outside, leaning, physics_problems
 from adaptax.fields import Count, Fraction, Positive
+from adaptax.ops.scene import Label, Path, Rectangle, Scene
 from adaptax.ops.spaces import Box, Discrete
 
 # Gymnasium's CartPole-v1.
@@ -167,6 +169,16 @@ class CartPole(Environment):
         after = CartPoleState(*observation, time=state.time + 1)
         terminated = (jnp.abs(after.position) > MAX_POSITION) | (jnp.abs(after.angle) > MAX_ANGLE)
         return after, observation, jnp.ones(()), terminated, (after.time >= self.horizon) & ~terminated
+
+    def render(self, task: CartPolePhysics, state: CartPoleState) -> Scene:
+        """The cart and the pole; below, which way action 1 pushes it, which the agent is not told."""
+        x, angle, length = float(state.position), float(state.angle), 2 * float(task.length)
+        tip = [x + length * math.sin(angle), 0.2 + length * math.cos(angle)]
+        pole = Path(np.array([[x, 0.2], tip]), "agent")
+        arrow = Label(x, -0.25, "1 pushes right" if float(task.force) > 0 else "1 pushes left")
+        track = Path(np.array([[-MAX_POSITION, 0.0], [MAX_POSITION, 0.0]]), "wall")
+        shapes = (track, Rectangle(x - 0.25, 0.0, 0.5, 0.2, "agent"), pole, arrow)
+        return Scene((-MAX_POSITION, -0.5), (MAX_POSITION, 2.0), shapes)
 
     def describe(self, task: CartPolePhysics) -> Float[Array, "6"]:
         """Doublings of the middle of the range, and the direction of the motor."""

@@ -1,27 +1,20 @@
 """Grid navigation: the task is a goal cell that must be searched for."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from adaptax.core.env import Environment, TaskSplit
 from adaptax.core.types import PRNGKey
+from adaptax.envs.cells import MOVES, GridState, at, cells_of, moved, number_of, one_of
 from adaptax.fields import Count, Range
+from adaptax.ops.scene import Scene, cells
 from adaptax.ops.spaces import Discrete
 
 CORNER = 2  # goals lie outside the 2x2 block around the start
-MOVES = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))  # noop, up, right, down, left as (x, y)
 GOAL_REWARD, STEP_REWARD = 1.0, -0.1
-
-
-class GridState(NamedTuple):
-    """Where the agent is (x, y), and steps taken."""
-
-    position: Int[Array, "2"]
-    time: Int[Array, ""]
 
 
 class GridNavigation(Environment):
@@ -63,15 +56,14 @@ class GridNavigation(Environment):
     @property
     def goals(self) -> np.ndarray:
         """The goals (x, y) of training and test, `[G, 2]`."""
-        x, y = np.divmod(np.arange(self.size**2), self.size)
-        outside = (x >= CORNER) | (y >= CORNER)
-        return np.stack([x, y], -1)[outside].astype(np.int32)
+        cells = cells_of(self.size, self.size)[:, ::-1]  # column by column
+        return cells[(cells >= CORNER).any(1)]
 
     @property
     def tasks(self) -> TaskSplit:
         """Goals outside the start corner; out of distribution inside it."""
         beside_start = np.array([(0, 1), (1, 0), (1, 1)], np.int32)
-        return TaskSplit.iid(lambda key: _one_of(self.goals, key), lambda key: _one_of(beside_start, key))
+        return TaskSplit.iid(lambda key: one_of(self.goals, key), lambda key: one_of(beside_start, key))
 
     def task_problems(self, task: Int[np.ndarray, "2"]) -> list[str]:
         """A goal is a cell of the grid."""
@@ -81,28 +73,25 @@ class GridNavigation(Environment):
     def reset(self, task: Int[Array, "2"], key: PRNGKey) -> tuple[GridState, Int[Array, ""]]:
         """Back to the start."""
         del task, key
-        state = GridState(jnp.zeros(2, jnp.int32), jnp.zeros((), jnp.int32))
-        return state, self._cell(state.position)
+        state = at(jnp.zeros(2, jnp.int32))
+        return state, number_of(state.position, self.size)
 
     def step(
         self, task: Int[Array, "2"], state: GridState, action: Int[Array, ""], key: PRNGKey
     ) -> tuple[GridState, Int[Array, ""], Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
         """Moves by one cell."""
         del key
-        position = jnp.clip(state.position + jnp.asarray(MOVES, jnp.int32)[action], 0, self.size - 1)
+        position = jnp.clip(moved(state.position, action), 0, self.size - 1)
         time = state.time + 1
         reward = jnp.where(jnp.all(position == task), GOAL_REWARD, STEP_REWARD)
-        return GridState(position, time), self._cell(position), reward, jnp.array(False), time >= self.horizon
+        cell = number_of(position, self.size)
+        return GridState(position, time), cell, reward, jnp.array(False), time >= self.horizon
 
     def describe(self, task: Int[Array, "2"]) -> Float[Array, "2"]:
         """The goal's coordinates, from -1 to 1."""
         return 2.0 * task.astype(float) / (self.size - 1) - 1.0
 
-    def _cell(self, position: Int[Array, "2"]) -> Int[Array, ""]:
-        """The number of a cell."""
-        return position[1] * self.size + position[0]
-
-
-def _one_of(cells: np.ndarray, key: PRNGKey) -> Int[Array, "2"]:
-    """A cell drawn uniformly."""
-    return jnp.asarray(cells)[jax.random.randint(key, (), 0, len(cells))]
+    def render(self, task: Int[Array, "2"], state: GridState) -> Scene:
+        """The grid, with the goal that the agent cannot see."""
+        (goal_x, goal_y), (x, y) = np.asarray(task).tolist(), np.asarray(state.position).tolist()
+        return cells(np.zeros((self.size, self.size), bool), ((x, y, "agent"),), ((goal_x, goal_y),))

@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from adaptax.core.env import Environment, Sampler, TaskSplit
 from adaptax.core.types import PRNGKey
 from adaptax.envs.physics import Spread, direction, doublings, factors, factors_outside, leaning, physics_problems
 from adaptax.fields import Count, Fraction
+from adaptax.ops.scene import Disc, Label, Path, Scene
 from adaptax.ops.spaces import Box
 
 # Gymnasium's Pendulum-v1.
@@ -142,6 +144,14 @@ class Pendulum(Environment):
         velocity = jnp.clip(state.angular_velocity + acceleration * SECONDS, -MAX_SPEED, MAX_SPEED)
         after = PendulumState(state.angle + velocity * SECONDS, velocity, state.time + 1)
         return after, _observe(after), -cost, jnp.array(False), after.time >= self.horizon
+
+    def render(self, task: PendulumPhysics, state: PendulumState) -> Scene:
+        """The pendulum; below, which way a positive action turns it, which the agent is not told."""
+        angle, length = float(state.angle), float(task.length)
+        tip = (-length * math.sin(angle), length * math.cos(angle))
+        rod = Path(np.array([[0.0, 0.0], tip]), "agent")
+        arrow = Label(0.0, -1.3, "+ turns right" if float(task.gain) < 0 else "+ turns left")
+        return Scene((-1.5, -1.5), (1.5, 1.5), (rod, Disc(*tip, 0.1 * float(task.mass), "agent"), arrow))
 
     def describe(self, task: PendulumPhysics) -> Float[Array, "5"]:
         """Doublings of the standard parameters, and the direction of the motor."""
