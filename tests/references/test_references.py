@@ -6,8 +6,9 @@ import pytest
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.envs.cartpole import CartPole
 from adaptax.envs.grid import GridNavigation
-from adaptax.envs.point import REACHED, PointNavigation
-from adaptax.references import Reference, references, straight_walk
+from adaptax.envs.point import REACHED, PointNavigation, SemicircleNavigation
+from adaptax.references import Reference, references
+from adaptax.references.point import straight_walk
 
 
 def draw(env, split: str, count: int):
@@ -75,6 +76,27 @@ def test_point_navigation_is_what_the_environment_pays(policy):
     paid = float(jax.jit(jax.vmap(life))(goals).mean())
     assert references(env, goals, seed=0, episodes=1).values[policy] == pytest.approx(paid, abs=1e-4)
     assert references(env, goals, seed=0, episodes=3).values[policy] == pytest.approx(3 * paid, abs=1e-3)
+
+
+@pytest.mark.parametrize(("sparse", "oracle"), [(False, "-3.841"), (True, "13.382")])
+def test_the_way_to_a_semicircle(sparse, oracle):
+    angle = (np.arange(2000) + 0.5) / 2000 * np.pi
+    goals = np.stack([np.cos(angle), np.sin(angle)], -1)
+    env = SemicircleNavigation(sparse=sparse)
+    values = references(env, goals, seed=0, episodes=1).values
+    assert f"{values['oracle']:.3f}" == oracle
+    assert values["still"] == pytest.approx(0 if sparse else -20)
+
+    def life(goal):
+        def move(state, _):
+            state, _, reward, _, _ = env.step(goal, state, goal - state.position, jax.random.key(0))
+            return state, reward
+
+        return jax.lax.scan(move, env.reset(goal, jax.random.key(0))[0], length=20)[1].sum()
+
+    paid = float(jax.jit(jax.vmap(life))(jnp.asarray(goals, float)).mean())
+    assert values["oracle"] == pytest.approx(paid, abs=1e-3)
+    assert references(env, goals, seed=0, episodes=20).values["oracle"] == pytest.approx(20 * paid, abs=0.02)
 
 
 def test_nothing_is_known_of_other_environments():
