@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import typing
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import FlagConversionOff, arg
@@ -14,6 +15,9 @@ from adaptax.fields import Range
 from adaptax.registry import ENVIRONMENTS, LEARNERS
 
 HELP = ("--help", "-h")
+# How the words that no option takes are written in usage lines; and what helps where one is missing.
+SHOWN = {"learner_name": "LEARNER", "env_name": "ENV", "family": "FILE.py:FAMILY"}
+NAMED = {"RUN": "`adaptax train` says where it made it", "FILE.py:FAMILY": "for example mine.py:Reactor"}
 Changes = dict[str, dict[str, Any]]  # the fields of "learner" and "env" that a command sets
 
 
@@ -177,10 +181,10 @@ def check_given(given: list[str], command: type) -> tuple[dict[str, Any], list[s
     """The words that no option takes, by the field that each is for, and all that is wrong with them."""
     names = [field.name for field in dataclasses.fields(command) if field.default is dataclasses.MISSING]
     tables = {"learner_name": ("learner", LEARNERS), "env_name": ("environment", ENVIRONMENTS)}
-    shown = [{"learner_name": "LEARNER", "env_name": "ENV"}.get(name, "RUN") for name in names]
+    shown = [SHOWN.get(name, "RUN") for name in names]
     found = []
     if missing := shown[len(given) :]:
-        remedy = "`adaptax train` says where it made it" if "RUN" in missing else "`adaptax list` shows what there is"
+        remedy = NAMED.get(missing[0], "`adaptax list` shows what there is")
         found.append(f"{' and '.join(missing)} must be named; {remedy}")
     if names == ["runs"]:
         return {"runs": tuple(given)}, found
@@ -189,11 +193,21 @@ def check_given(given: list[str], command: type) -> tuple[dict[str, Any], list[s
             swapped = "env_name" in names and any(word in table for _, table in tables.values())
             hint = "LEARNER comes before ENV" if swapped else nearest(word, tables[name][1])
             found.append(f"no {tables[name][0]} is called '{word}'; {hint}")
+        if name == "family":
+            found += file_problems(word, "FILE.py:FAMILY")
     if extra := given[len(names) :]:
         usage = " ".join(["adaptax", command.__name__.lower(), *shown])
         near = nearest(extra[0], known_options(command, {}))
         found.append(f"too many words: {', '.join(map(repr, extra))}; after `{usage}` comes an option: {near}")
     return dict(zip(names, given, strict=False)), found
+
+
+def file_problems(place: str, what: str) -> list[str]:
+    """What is wrong with the words that name something in a file of the user's."""
+    path, _, name = place.rpartition(":")
+    if not path.endswith(".py") or not name:
+        return [f"{what} is '{place}'; it must be file.py:Name"]
+    return [] if Path(path).is_file() else [f"{what} is '{place}', and there is no file '{path}' here"]
 
 
 def _parsed(name: str, field: Field, text: str | None) -> tuple[list[str], Any]:

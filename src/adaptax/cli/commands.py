@@ -13,9 +13,9 @@ import jax
 from adaptax import deploy
 from adaptax.checkpoint import mark_of
 from adaptax.cli import options as asked
-from adaptax.cli.check import Changes
+from adaptax.cli.check import Changes, file_problems
 from adaptax.config import nearest, replaced
-from adaptax.core.env import AbstractEnvironment, Environment
+from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment
 from adaptax.errors import AdaptaxError, ConfigError, FaultyEnvironmentError
 from adaptax.evaluation import evaluate as evaluate_run
 from adaptax.evaluation import save_evaluation
@@ -25,6 +25,8 @@ from adaptax.registry import ENVIRONMENTS, LEARNERS, lookup, make, name_of
 from adaptax.runs import Interrupted, Run, folder_name, opened
 from adaptax.runs import resume as resume_run
 from adaptax.runs import train as train_run
+
+Family = Environment | HostEnvironment
 
 
 def use_compilation_cache() -> None:
@@ -156,20 +158,37 @@ def run_and_environment(folder: str, env_file: str | None) -> tuple[Run, Abstrac
     return run, run.env if env is None else env
 
 
-def own_environment(place: str) -> AbstractEnvironment:
+def own_environment(place: str) -> Family:
+    """What `file.py:Name` names, as an environment whose steps keep the contract.
+
+    Raises:
+        ConfigError: there is no such file or name, it is no environment, or the user's own code fails.
+        FaultyEnvironmentError: it breaks the contract.
+    """
+    from adaptax.testing.environments import STEP_CHECKS, broken_among
+
+    if found := file_problems(place, "--env-file"):
+        raise ConfigError(*found)
+    env = imported(place)
+    broken = broken_among(STEP_CHECKS, env) if isinstance(env, Environment) else []
+    if broken:
+        raise FaultyEnvironmentError("\n".join(f"{place}: {one}" for one in broken))
+    return env
+
+
+def imported(place: str) -> Family:
     """What `file.py:Name` names, imported because the user asked for it on the command line.
 
     An environment of ours (instance or class), or a Gymnasium environment's class or a function that makes it.
 
     Raises:
-        ConfigError: there is no such file or name, it is no environment, or the user's own code fails.
+        ConfigError: there is no such name, it is no environment, or the user's own code fails.
     """
+    from adaptax.testing.explain import explained
+
     path, _, name = place.rpartition(":")
     spec = importlib.util.spec_from_file_location(f"env_file_{Path(path).stem}", path)
-    if not path.endswith(".py") or not name or spec is None or spec.loader is None:
-        raise ConfigError(f"--env-file is '{place}'; it must be file.py:Name")
-    if not Path(path).is_file():
-        raise ConfigError(f"--env-file is '{place}', and there is no file '{path}' here")
+    assert spec is not None and spec.loader is not None  # for a path that ends with .py
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # postponed annotations look there
     sys.path.insert(0, str(Path(path).parent.resolve()))  # the file may import its neighbours, as if it were run
     try:
@@ -181,16 +200,14 @@ def own_environment(place: str) -> AbstractEnvironment:
     except AdaptaxError as error:
         raise type(error)(f"{place}: {error}") from error
     except Exception as error:  # whatever the user's code may raise
-        remedy = "install it where adaptax is" if isinstance(error, ImportError) else "--debug shows where"
-        raise ConfigError(f"{place}: {type(error).__name__}: {error}; {remedy}") from error
+        remedy = "install it where adaptax is" if isinstance(error, ImportError) else "--debug shows how it got there"
+        raise ConfigError(f"{explained(error, place)[0]}; {remedy}") from error
 
 
-def _as_environment(named: Any) -> AbstractEnvironment:
+def _as_environment(named: Any) -> Family:
     if isinstance(named, type) and issubclass(named, AbstractEnvironment):
         named = named()
-    if isinstance(named, Environment):
-        _keeps_the_contract(named)
-    if isinstance(named, AbstractEnvironment):
+    if isinstance(named, Environment | HostEnvironment):
         return named
     if not callable(named):
         raise ConfigError(f"it is a {type(named).__name__}; it must be an environment or what makes one")
@@ -199,13 +216,56 @@ def _as_environment(named: Any) -> AbstractEnvironment:
     return from_gymnasium(named)
 
 
-def _keeps_the_contract(env: Environment) -> None:
-    from adaptax.testing.environments import check_types
+def check(options: asked.Check, changes: Changes) -> str:
+    """`adaptax check`."""
+    from adaptax.testing.environments import STEP_CHECKS, broken_among, broken_rules
 
-    try:
-        check_types(env)
-    except AssertionError as error:
-        raise FaultyEnvironmentError(str(error)) from error
+    del changes
+    use_compilation_cache()
+    env = imported(options.family)
+    say(f"checking {options.family}")
+    broken = broken_rules(env)
+    told = {"family": options.family, "broken": [{"problem": one.problem, "remedy": one.remedy} for one in broken]}
+    if not broken:
+        return to_json(told | facts_of(env)) if options.json else facts_text(options.family, facts_of(env))
+    if options.json:
+        print(to_json(told))
+    lines = [f"{i}. {one.problem}\n   to mend it: {one.remedy}" for i, one in enumerate(broken, 1)]
+    if isinstance(env, Environment) and broken_among(STEP_CHECKS, env):
+        lines.append("whole episodes were not lived: what shows only in them is told once single steps are right")
+    raise FaultyEnvironmentError("\n".join([f"{options.family} breaks the contract:", *lines]))
+
+
+def facts_of(env: Family) -> dict[str, Any]:
+    """A family in a few numbers and names."""
+    from adaptax.testing.environments import steps_per_second
+
+    spec = env.spec()
+    return {
+        "observation": str(spec.observation),
+        "action": str(spec.action),
+        "episode_steps": spec.episode_steps,
+        "episodes": spec.episodes,
+        "splits": env.tasks.names,
+        "kind": env.tasks.kind,
+        "descriptor": spec.descriptor,
+        "steps_per_second": round(steps_per_second(env)),
+    }
+
+
+def facts_text(family: str, facts: dict[str, Any]) -> str:
+    """The same for a reader."""
+    kind = {"iid": "each draws from the same tasks", "disjoint": "no task of one is in another"}[facts["kind"]]
+    return (
+        f"{family} keeps the contract\n"
+        f"observation  {facts['observation']}\n"
+        f"action       {facts['action']}\n"
+        f"episode      at most {facts['episode_steps']} steps; episodes in a life: {facts['episodes']}\n"
+        f"splits       {', '.join(facts['splits'])}; train, validation and test are {facts['kind']}: {kind}\n"
+        f"descriptor   numbers that describe a task: {facts['descriptor']}\n"
+        f"speed        {facts['steps_per_second']:,} steps a second, with random actions\n"
+        f"next: train on it in Python; then `{program_called()} evaluate RUN --env-file {family}`"
+    )
 
 
 def report(options: asked.Report, changes: Changes) -> str:

@@ -76,6 +76,17 @@ class Resume:
 
 
 @dataclasses.dataclass
+class Check:
+    """Check a family of tasks of your own: tells all that is wrong with it, and how to mend each.
+
+    It traces reset, step and describe, draws tasks from every split, and lives episodes under random actions.
+    """
+
+    family: Annotated[Positional[str], arg(metavar="FILE.py:FAMILY", help="Your file, and the name in it.")]
+    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
+
+
+@dataclasses.dataclass
 class Report:
     """Write one self-contained HTML page with the curves of one or more runs."""
 
@@ -104,6 +115,7 @@ COMMANDS: dict[str, type] = {
     "evaluate": Evaluate,
     "adapt": Adapt,
     "resume": Resume,
+    "check": Check,
     "report": Report,
     "list": List,
     "cite": Cite,

@@ -9,10 +9,18 @@ import numpy as np
 from adaptax.core.types import PyTree
 
 
-def require(condition: Any, message: str) -> None:
-    """Raises AssertionError with `message` unless `condition`; unlike `assert` also under `python -O`."""
+class Broken(AssertionError):
+    """A rule that somebody's code breaks: `problem` says what is wrong, `remedy` how to mend it, if that is known."""
+
+    def __init__(self, problem: str, remedy: str = ""):
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+        self.problem, self.remedy = problem, remedy
+
+
+def require(condition: Any, problem: str, remedy: str = "") -> None:
+    """Raises `Broken` unless `condition`; unlike `assert` also under `python -O`."""
     if not condition:
-        raise AssertionError(message)
+        raise Broken(problem, remedy)
 
 
 def arrays(tree: PyTree) -> dict[str, np.ndarray]:
@@ -27,8 +35,8 @@ def differences(one: PyTree, other: PyTree, relative: float = 0.0, absolute: flo
     """The leaves that differ by more than the tolerances, worst difference beside them; NaN equals NaN."""
     ones, others = arrays(one), arrays(other)
     found = [f"{path} is in one of them only" for path in sorted(ones.keys() ^ others.keys())]
-    for path in ones.keys() & others.keys():
-        x, y = ones[path], others[path]
+    for where in ones.keys() & others.keys():
+        x, y, path = ones[where], others[where], where or "it"
         if x.shape != y.shape or x.dtype != y.dtype:
             found.append(f"{path} is {x.dtype}{list(x.shape)} here and {y.dtype}{list(y.shape)} there")
         elif x.dtype.kind != "f" and not np.array_equal(x, y):
@@ -38,13 +46,15 @@ def differences(one: PyTree, other: PyTree, relative: float = 0.0, absolute: flo
     return sorted(found)
 
 
-def require_same(one: PyTree, other: PyTree, message: str, relative: float = 0.0, absolute: float = 0.0) -> None:
-    """Raises AssertionError that names the first leaves that differ; exact unless told otherwise."""
+def require_same(
+    one: PyTree, other: PyTree, message: str, relative: float = 0.0, absolute: float = 0.0, remedy: str = ""
+) -> None:
+    """Raises `Broken` that names the first leaves that differ; exact unless told otherwise."""
     found = differences(one, other, relative, absolute)
-    require(not found, f"{message}: " + "; ".join(found[:4]) + (" ..." if len(found) > 4 else ""))
+    require(not found, f"{message}: " + "; ".join(found[:4]) + (" ..." if len(found) > 4 else ""), remedy)
 
 
-def require_finite(tree: PyTree, what: str) -> None:
-    """Raises AssertionError that names the leaves with NaN or infinity."""
+def require_finite(tree: PyTree, what: str, remedy: str = "") -> None:
+    """Raises `Broken` that names the leaves with NaN or infinity."""
     bad = [path for path, x in arrays(tree).items() if x.dtype.kind == "f" and not np.all(np.isfinite(x))]
-    require(not bad, f"{what} is not finite: {', '.join(bad[:4])}")
+    require(not bad, f"{what} is not finite: {', '.join(bad[:4])}".removesuffix(": "), remedy)

@@ -273,7 +273,7 @@ def check_host(tested: Bench) -> None:
         return  # the host loop has no persistent lives and no populations
     lived = witness(learner, tested.env, meta, jax.random.key(1))
     tasks = jax.tree.map(np.asarray, lived.tasks)
-    on_host = host_lifetimes(learner, OnHost(tested.env), meta, tasks, lived.keys, learner.schedule())
+    on_host = host_lifetimes(learner, OnHost(tested.env), meta, tasks, lived.keys, learner.schedule(), explore=True)
     require_same(lived.lifetimes, on_host, "the host loop lives other lives than the compiled one", 1e-4, 1e-5)
 
 
