@@ -10,19 +10,23 @@ seeds of the report were used neither in training nor in tuning.
 
 import argparse
 import json
+import shutil
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 import adaptax as ax
+from adaptax.checkpoint import mark_of
 from adaptax.measure import Samples, stack_seeds
 from adaptax.runs import Run, values_of
 from speed.timing import machine
 
 RESULTS = Path(__file__).parent / "results"
 CACHE = Path.home() / ".cache" / "adaptax" / "benchmarks"
+SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(ax.__file__).parent.rglob("*.py")))).hexdigest()
 
 
 class Pair(NamedTuple):
@@ -35,10 +39,12 @@ class Pair(NamedTuple):
     tasks: int = 1000
     meta_steps: int | None = None  # None is what the preset says
     episodes: int | None = None
+    preset: str = "default"
     one_copy: bool = False  # evaluate with one environment copy as well: what one robot would get
 
 
 BANDIT, GRID, POINT = "bernoulli-bandit", "grid-navigation", "point-navigation"
+DRIFTING = {"common": 0.8, "flip": 0.025}
 PAIRS = {
     "rl2-bernoulli-bandit-5": Pair("rl2", BANDIT, {"arms": 5}, "mean >= 6.64, each >= 6.62, 2 minutes", 100_000),
     "rl2-bernoulli-bandit-10": Pair(
@@ -64,6 +70,21 @@ PAIRS = {
         episodes=6,
     ),
 }
+for kind, regret in {"easy": 0.8, "medium": 1.3, "hard": 2.8, "uniform": 1.5}.items():
+    PAIRS[f"rl2-dependent-{kind}"] = Pair(
+        "rl2",
+        "dependent-bandit",
+        {"arms_are": kind},
+        f"regret <= {regret}, each seed, 3 minutes",
+        20_000,
+        preset="hard" if kind == "hard" else "default",
+    )
+PAIRS["rl2-two-arms"] = Pair(
+    "rl2", BANDIT, {"arms": 2, "pulls": 100}, "regret <= 2.3, each seed, 5 minutes", 20_000, preset="long"
+)
+PAIRS["rl2-informative-bandit"] = Pair("rl2", "informative-bandit", {}, ">= 20.3, each seed, 3 minutes", 20_000)
+for name, fields, words in (("static", {}, "69.69"), ("drifting", DRIFTING, "70.59")):
+    PAIRS[f"rl2-two-step-{name}"] = Pair("rl2", "two-step", fields, f">= 68.5 of {words}, each seed, 5 minutes", 20_000)
 # Comparisons: the first learner against the others, on the same tasks and keys.
 COMPARED = {
     POINT: ("maml", "fomaml", "meta-sgd", "reptile", "scratch", "multi-task", "oracle"),
@@ -86,10 +107,19 @@ for env_name, learners in COMPARED.items():
 
 def trained(pair: Pair, seed: int) -> tuple[Run, float]:
     """One training and its seconds."""
-    learner, usual = ax.preset(pair.learner, pair.env)
-    begun = time.monotonic()
-    run = ax.train(learner, ax.make(pair.env, **pair.env_fields), meta_steps=pair.meta_steps or usual, seed=seed)
-    return run, round(time.monotonic() - begun, 1)
+    learner, usual = ax.preset(pair.learner, pair.env, pair.preset)
+    env, meta_steps = ax.make(pair.env, **pair.env_fields), pair.meta_steps or usual
+    folder = (
+        CACHE
+        / "runs"
+        / mark_of([SOURCES, pair.learner, values_of(learner), pair.env, values_of(env), meta_steps, seed])
+    )
+    if not (folder / "seconds").exists():  # trainings by the very same code are not made twice
+        shutil.rmtree(folder, ignore_errors=True)
+        begun = time.monotonic()
+        ax.train(learner, env, meta_steps=meta_steps, seed=seed, out=folder)
+        (folder / "seconds").write_text(str(round(time.monotonic() - begun, 1)))
+    return ax.open_run(folder), float((folder / "seconds").read_text())
 
 
 def about(run: Run, seconds: float, result: ax.Evaluation) -> dict[str, Any]:
@@ -110,7 +140,7 @@ def together(results: list[ax.Evaluation]) -> ax.Evaluation:
 def publish(name: str, pair: Pair, seeds: int) -> ax.Evaluation:
     """Trains, evaluates and writes one pair; returns the evaluation over its seeds."""
     runs = [trained(pair, seed) for seed in range(seeds)]
-    fields = values_of(ax.preset(pair.learner, pair.env)[0])
+    fields = values_of(ax.preset(pair.learner, pair.env, pair.preset)[0])
     for suffix, changed in (("", None), ("-one-copy", {"copies": 1}))[: 1 + pair.one_copy]:
         results = [
             ax.evaluate(run, tasks=pair.tasks, episodes=pair.episodes, seed=1, learner_fields=changed)
@@ -145,10 +175,10 @@ def compare(env: str, results: dict[str, ax.Evaluation]) -> None:
     write(f"comparison-{env}", head | {f"{ours} minus": differences}, env)
 
 
-def write(name: str, result: dict[str, Any], argument: str) -> None:
+def write(name: str, result: dict[str, Any], argument: str, script: str = "learning") -> None:
     """One JSON of a result, with what it takes to make it again."""
     RESULTS.mkdir(exist_ok=True)
-    made = {"command": f"python benchmarks/learning.py {argument}", "machine": machine()}
+    made = {"command": f"python benchmarks/{script}.py {argument}", "machine": machine()}
     (RESULTS / f"{name}.json").write_text(json.dumps(result | made, indent=1) + "\n")
 
 

@@ -1,6 +1,6 @@
 """Writes a page for each registered learner and environment, from docstrings, fields, presets and benchmark results.
 
-    python docs/generate.py            # docs/learners/*.md, docs/environments/*.md, speed.md, pictures of comparisons
+    python docs/generate.py            # learners/*.md, environments/*.md, speed.md, optimal.md, pictures
     python docs/generate.py RUN        # also docs/images/adaptation.svg, from the evaluation in a run folder
 
 A test compares the pages with what this script would write.
@@ -22,6 +22,10 @@ from adaptax.registry import ENVIRONMENTS, LEARNERS, make, make_learner
 from adaptax.runs import values_of
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parent))
+
+import optimal  # noqa: E402 (beside this script)
+
 SECTIONS = ("Attributes", "Example", "References", "Differences from the paper")
 SPENT = ("seeds", "million steps", "seconds of training")
 KINDS = {"learners": LEARNERS, "environments": ENVIRONMENTS}
@@ -204,7 +208,8 @@ def page(kind: str, name: str, entry: Any, results: Path) -> str:
     """The page of one learner or environment."""
     config, text = entry(), sections_of(entry.__doc__ or "")
     source = Path(inspect.getsourcefile(type(config)) or "").relative_to(ROOT).as_posix()
-    parts = [f"# {name}", f"**{text['summary']}**", text["body"], usage(kind, name)]
+    picture = [f"![Three tasks as an episode begins](../images/{kind}/{name}.svg)"] if kind == "environments" else []
+    parts = [f"# {name}", f"**{text['summary']}**", *picture, text["body"], usage(kind, name)]
     if isinstance(config, Learner):
         sees = {"never": "nothing", "training": "in training only", "always": "always"}[config.privileged]
         whole = config.objective == "total_return"
@@ -269,6 +274,7 @@ def pages(results: Path = ROOT / "benchmarks" / "results") -> dict[str, str]:
     found, speed = {}, results / "speed.json"
     if speed.exists():
         found["speed.md"] = speed_page(json.loads(speed.read_text(encoding="utf-8")))
+    found["optimal.md"] = optimal.page(results, table)
     for kind, entries in KINDS.items():
         found[f"{kind}/index.md"] = index(kind, entries)
         found |= {f"{kind}/{name}.md": page(kind, name, entry, results) for name, entry in entries.items()}
@@ -301,6 +307,28 @@ def draw(figure: Any, name: str) -> None:
     path.write_text(standalone_svg(figure), encoding="utf-8")
 
 
+def draw_tasks() -> None:
+    """Three test tasks of each environment, as an episode begins."""
+    import jax
+
+    from adaptax.measure import draw_tasks
+    from adaptax.report.scene import task_pictures
+
+    for name, entry in ENVIRONMENTS.items():
+        env = entry()
+        tasks = draw_tasks(env, "test", 3, seed=5)[0]
+        pictures = task_pictures(env, [jax.tree.map(lambda x, i=i: x[i], tasks) for i in range(3)], ["", "", ""])
+        if pictures is not None:
+            draw(pictures, f"environments/{name}.svg")
+
+
+def draw_claims() -> None:
+    """The pictures of `optimal.md`."""
+    for name, figure in optimal.FIGURES.items():
+        if found := optimal.claim(ROOT / "benchmarks" / "results", name):
+            draw(figure(found), f"claim-{name}.svg")
+
+
 def draw_pictures(runs: list[str]) -> None:
     """The picture of the README from a run's test on its own tasks, and one of each committed comparison."""
     from adaptax.report.evaluated import main_result
@@ -317,4 +345,6 @@ def draw_pictures(runs: list[str]) -> None:
 
 if __name__ == "__main__":
     draw_pictures(sys.argv[1:])
+    draw_tasks()
+    draw_claims()
     print("\n".join(write(ROOT / "docs")) or "all pages are up to date", file=sys.stderr)

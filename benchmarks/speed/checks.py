@@ -179,7 +179,7 @@ def host(rounds: int, **_: object) -> Result:
         drawn = host_draw(env, "train", keys)
 
         def live(learner=learner, meta=meta, drawn=drawn, keys=keys) -> None:
-            host_lifetimes(learner, env, meta, drawn, keys, learner.schedule())
+            host_lifetimes(learner, env, meta, drawn, keys, learner.schedule(), explore=True)
 
         number = steps * tasks
         mine, bare, ratio = take_turns(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from adaptax.cli import main
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 # The README's own program is not ours to write: this stands in for it, and for the size of its training.
@@ -39,3 +41,12 @@ def test_parts_of_ones_own_take_ten_lines():
             line for line in code.splitlines() if line.strip() and "import" not in line and "ax.train(" not in line
         ]
         assert len(lines) <= 10, title
+
+
+def test_a_family_of_ones_own_takes_forty_lines_and_keeps_the_contract(tmp_path, monkeypatch, capsys):
+    (code,) = BLOCK.findall((DOCS / "your-own-family.md").read_text(encoding="utf-8"))
+    assert len(code.splitlines()) <= 40
+    monkeypatch.chdir(tmp_path)
+    Path("line.py").write_text(code)
+    main(["check", "line.py:Line"])
+    assert "line.py:Line keeps the contract" in capsys.readouterr().out

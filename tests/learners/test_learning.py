@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import adaptax as ax
-from adaptax.references.exact import bernoulli_optimal
+from adaptax.references.bandit_limits import bernoulli_optimal, informative_optimal
+from adaptax.references.two_step import stays
 from adaptax.testing.probes import CueRecall, GoalOnLine, IdentityTask
 
 pytestmark = pytest.mark.usefixtures("unvalidated")
@@ -54,6 +55,25 @@ def test_rl2_explores_and_exploits_as_well_as_bayes():
     optimum, random = bernoulli_optimal(arms=2, pulls=10) or np.nan, 5.0
     way = (earned - random) / (optimum - random)  # 0.994, 0.993, 0.983
     assert 0.97 < way < 1.02  # three standard errors above the optimum
+
+
+def test_rl2_asks_the_arm_that_tells():
+    learner = ax.RL2(tasks=256, hidden=16, learning_rate=1e-2, entropy=0.5, gae_lambda=0.95, value_scale=10.0)
+    samples = trained(learner, ax.make("informative-bandit", arms=4, pulls=3), 600, "test").samples
+    # To ask costs most of the first pull, and the rest pays: 5/8 + 5 + 5, the optimum. 1.00, 1.00, 1.00 of it
+    assert means(samples.episode_return)[1:] == pytest.approx([5.0, 5.0], abs=0.1)
+    assert samples.total_return.mean() == pytest.approx(informative_optimal(4, 3), abs=0.05)
+
+
+def test_rl2_behaves_as_if_it_had_a_model():
+    env = ax.make("two-step", trials=20)
+    learner = ax.RL2(tasks=128, hidden=16, learning_rate=1e-2, entropy=0.02, gae_lambda=0.9, value_scale=10.0)
+    run = ax.train(learner, env, meta_steps=150, log_every=150)
+    data = ax.record(run, tasks=1000, checkpoint="last").data
+    life = lambda x: np.asarray(x).reshape(1000, -1)
+    repeats = stays(life(data.action), life(data.step.observation), life(data.reward))
+    assert np.nanmean(repeats.interaction) > 0.4  # 0.55, 0.61, 0.66; 0 for habit
+    assert life(data.reward).sum(1).mean() > 13.3  # 13.61, 13.66, 13.68 of 13.69, +- 0.06; random 10
 
 
 def test_the_gymnasium_family_of_the_readme_is_learned():

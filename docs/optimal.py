@@ -1,0 +1,215 @@
+"""The page "How close to optimal are meta-learners?" and its pictures, from committed results."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from adaptax.report.style import COLOURS, INK, MUTED, RC
+
+ROWS = {  # result -> words
+    "rl2-bernoulli-bandit-5": "5 Bernoulli arms, 10 pulls",
+    "rl2-bernoulli-bandit-10": "10 Bernoulli arms, 10 pulls",
+    "rl2-bernoulli-bandit-50": "50 Bernoulli arms, 10 pulls",
+    "rl2-two-arms": "2 Bernoulli arms, 100 pulls",
+    "rl2-dependent-easy": "2 dependent arms (0.1, 0.9), 100 pulls",
+    "rl2-dependent-medium": "2 dependent arms (0.25, 0.75), 100 pulls",
+    "rl2-dependent-hard": "2 dependent arms (0.4, 0.6), 100 pulls",
+    "rl2-dependent-uniform": "2 dependent arms (p, 1 - p), 100 pulls",
+    "rl2-informative-bandit": "11 arms, one of which tells, 5 pulls",
+    "rl2-two-step-static": "two-step task, 100 trials",
+    "rl2-two-step-drifting": "two-step task that drifts, 100 trials",
+    "rl2-grid-navigation": "a hidden goal in a 5 x 5 grid, 4 episodes",
+}
+NOT_CLASSICAL = ("optimal", "oracle", "random")
+CASES = ("rewarded_common", "rewarded_rare", "unrewarded_common", "unrewarded_rare")
+
+INTRODUCTION = """# How close to optimal are meta-learners?
+
+A meta-learner is trained to learn. How well it does so can be said exactly where the best possible learner can be
+computed: an agent that knows the distribution of tasks, updates its belief by Bayes' rule after every observation, and
+plans ahead over everything that it may yet find out. On this page that agent stands beside ours, on unseen tasks.
+
+The optimum is exact (dynamic programming over what can be known, `adaptax.references`), not the best of several runs.
+An agent that knew the task itself would earn more than it; no agent that must find out can. `evaluate` marks a result
+above it as an error of measurement. Classical algorithms have their constants tuned on tasks of their own.
+"""
+
+
+def rows(results: Path) -> list[list[str]]:
+    """One row for each result that there is."""
+    found = []
+    for name, words in ROWS.items():
+        path = results / f"{name}.json"
+        if path.exists():
+            found.append(row(words, json.loads(path.read_text(encoding="utf-8")), path.name))
+    return found
+
+
+def row(words: str, data: dict[str, Any], file: str) -> list[str]:
+    """The agent beside the limit and the best classical algorithm, whole lives."""
+    known, (low, high) = data["references"], data["ci95"]["total_return"]
+    classical = {name: value for name, value in known.items() if name not in NOT_CLASSICAL}
+    best = max(classical, key=lambda name: classical[name], default=None)
+    beside = f"{classical[best]:.2f} ({best})" if best else ""
+    optimal, lost = known.get("optimal"), "not known"
+    if optimal is not None:
+        lost = f"{optimal - data['total_return']:.3f} ({100 * data['normalised']:.1f} %)"
+    seeds = ", ".join(f"{run['total_return']:.2f}" for run in data["runs"])
+    return [
+        f"[{words}](../benchmarks/results/{file})",
+        f"{known['random']:.2f}",
+        beside,
+        f"{data['total_return']:.2f} ({low:.2f} to {high:.2f})",
+        seeds,
+        f"**{optimal:.2f}**" if optimal is not None else "",
+        lost,
+        f"{data['train_seconds']:.0f} s",
+    ]
+
+
+HEAD = [
+    "task",
+    "random",
+    "best classical",
+    "RL2 (95 %)",
+    "each seed",
+    "optimum",
+    "below it (of the way from random)",
+    "slowest training",
+]
+
+
+def claim(results: Path, name: str) -> dict[str, Any] | None:
+    """One of the committed claims."""
+    path = results / f"claim-{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def page(results: Path, table: Any) -> str:
+    """The whole page; `table` makes Markdown of a head and rows."""
+    parts = [INTRODUCTION, "## RL2 beside the Bayes-optimal agent", table(HEAD, rows(results))]
+    if found := claim(results, "schedule"):
+        mean = found["agreement"]["mean"]
+        parts += [
+            "## It learns when to explore",
+            "Two independent arms, 100 pulls: how often RL2 pulls an arm that the Bayes-optimal policy would pull, "
+            f"knowing what RL2 knew then. On average over the life it is {100 * np.mean(mean):.1f} % of the pulls, in "
+            f"the first ten {100 * np.mean(mean[:10]):.1f} %. Nobody told it what exploration is.",
+            "![Agreement with the optimal policy, pull by pull](images/claim-schedule.svg)",
+            reproduce("schedule"),
+        ]
+    if found := claim(results, "planning"):
+        sizes = [
+            f"{found[k]['interaction']['mean'][0]:.2f} ({bounds(found[k]['interaction'])}) {k}" for k in versions(found)
+        ]
+        parts += [
+            "## Model-free training, model-based behaviour",
+            "In the two-step task a creature of habit repeats what was rewarded, whichever transition led there; a "
+            "planner repeats a choice after a rewarded common or an unrewarded rare transition. RL2 was trained "
+            f"without a model, and behaves as a planner: reward and transition interact by {', '.join(sizes)}.",
+            "![How often a choice is repeated](images/claim-planning.svg)",
+            reproduce("planning"),
+        ]
+    if found := claim(results, "transfer"):
+        parts += [
+            "## What is learned here is worth there",
+            "Regret over 100 pulls of agents trained on one distribution of two arms (rows) and tested on another "
+            "(columns). Below each number: the regret of the exact Bayes policy for the distribution of training, and "
+            "for the one of the test. To believe in a rule that does not hold costs the exact policy too.",
+            "![Regret of training on one distribution and testing on another](images/claim-transfer.svg)",
+            reproduce("transfer"),
+        ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def reproduce(name: str) -> str:
+    """The command and the numbers."""
+    return f"`python benchmarks/claims.py {name}`; [all numbers](../benchmarks/results/claim-{name}.json)."
+
+
+def versions(found: dict[str, Any]) -> list[str]:
+    """The versions of the two-step task."""
+    return [key for key in found if isinstance(found[key], dict) and "interaction" in found[key]]
+
+
+def bounds(curve: dict[str, Any]) -> str:
+    """The interval of a single number."""
+    low, high = (x[0] for x in curve["ci95"])
+    return f"{low:.2f} to {high:.2f}"
+
+
+def schedule_figure(found: dict[str, Any]) -> Figure:
+    """Agreement, pull by pull."""
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(6.4, 3.0), layout="constrained")
+        axes = figure.subplots()
+        for key, words, colour in (("agreement", "pulls what is best", 0), ("switches", "changes the arm", 1)):
+            mean, (low, high) = np.array(found[key]["mean"]), np.array(found[key]["ci95"])
+            pulls = np.arange(1, len(mean) + 1)
+            axes.plot(pulls, 100 * mean, color=COLOURS[colour], label=words)
+            axes.fill_between(pulls, 100 * low, 100 * high, color=COLOURS[colour], alpha=0.2, lw=0)
+        axes.set(xlabel="pull", ylabel="% of lives", ylim=(0, 101), xlim=(1, len(pulls)))
+        axes.legend(loc="center right")
+    return figure
+
+
+def planning_figure(found: dict[str, Any]) -> Figure:
+    """Four bars for each version, with intervals."""
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(6.4, 2.9), layout="constrained")
+        for axes, version in zip(figure.subplots(1, 2, sharey=True), versions(found), strict=True):
+            for place, case in enumerate(CASES):
+                mean, (low, high) = found[version][case]["mean"][0], (x[0] for x in found[version][case]["ci95"])
+                at, colour = place + 0.5 * (place > 1), COLOURS[0] if case.endswith("common") else COLOURS[1]
+                axes.bar(at, mean, color=colour, width=0.85)
+                axes.errorbar(at, mean, [[mean - low], [high - mean]], color=INK, capsize=3)
+            axes.set_xticks([0.5, 3.0], ["rewarded", "not rewarded"])
+            axes.set_title(version)
+            axes.set_ylim(0, 1)
+        figure.axes[0].set_ylabel("choice repeated")
+        handles = [
+            matplotlib.patches.Patch(color=COLOURS[i], label=f"{kind} transition")
+            for i, kind in ((0, "common"), (1, "rare"))
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def transfer_figure(found: dict[str, Any]) -> Figure:
+    """A table of numbers, darker where regret is higher than it need be."""
+    names = list(dict.fromkeys(cell["trained"] for cell in found["cells"]))
+    with matplotlib.rc_context(RC | {"axes.grid": False}):
+        figure = Figure(figsize=(6.6, 5.0), layout="constrained")
+        axes = figure.subplots()
+        for cell in found["cells"]:
+            x, y = names.index(cell["tested"]), names.index(cell["trained"])
+            excess = cell["regret"] / cell["bayes_of_test"] - 1
+            axes.add_patch(
+                matplotlib.patches.Rectangle(
+                    (x - 0.48, y - 0.48), 0.96, 0.96, color=COLOURS[1], alpha=min(0.08 + 0.3 * excess, 0.8), lw=0
+                )
+            )
+            axes.text(
+                x,
+                y - 0.12,
+                f"{cell['regret']:.2f}",
+                ha="center",
+                va="center",
+                color=INK,
+                fontsize=11,
+                fontweight="bold",
+            )
+            exact = f"{cell['bayes_of_training']:.2f} · {cell['bayes_of_test']:.2f}"
+            axes.text(x, y + 0.22, exact, ha="center", va="center", color=MUTED, fontsize=8)
+        axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="tested on", ylabel="trained on")
+        axes.set_xticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), names)
+        axes.spines[:].set_visible(False)
+    return figure
+
+
+FIGURES = {"schedule": schedule_figure, "planning": planning_figure, "transfer": transfer_figure}
