@@ -35,8 +35,8 @@ plans ahead over everything that it may yet find out. On this page that agent st
 
 The optimum is exact (dynamic programming over what can be known, `adaptax.references`), not the best of several runs.
 An agent that knew the task itself would earn more than it; no agent that must find out can. `evaluate` marks a result
-above it as an error of measurement. Classical algorithms have their constants tuned on tasks of their own. What they and
-the agents earn is measured on 20,000 tasks or more, and may by chance lie a little above the optimum.
+above it as an error of measurement. Classical algorithms have their constants tuned on tasks of their own. What they
+and the agents earn is measured on 20,000 tasks or more, and may by chance lie a little above the optimum.
 """
 
 
