@@ -109,11 +109,8 @@ def trained(pair: Pair, seed: int) -> tuple[Run, float]:
     """One training and its seconds."""
     learner, usual = ax.preset(pair.learner, pair.env, pair.preset)
     env, meta_steps = ax.make(pair.env, **pair.env_fields), pair.meta_steps or usual
-    folder = (
-        CACHE
-        / "runs"
-        / mark_of([SOURCES, pair.learner, values_of(learner), pair.env, values_of(env), meta_steps, seed])
-    )
+    asked = [SOURCES, pair.learner, values_of(learner), pair.env, values_of(env), meta_steps, seed]
+    folder = CACHE / "runs" / mark_of(asked)
     if not (folder / "seconds").exists():  # trainings by the very same code are not made twice
         shutil.rmtree(folder, ignore_errors=True)
         begun = time.monotonic()

@@ -309,15 +309,14 @@ def draw(figure: Any, name: str) -> None:
 
 def draw_tasks() -> None:
     """Three test tasks of each environment, as an episode begins."""
-    import jax
-
+    from adaptax.core.host import pick
     from adaptax.measure import draw_tasks
     from adaptax.report.scene import task_pictures
 
     for name, entry in ENVIRONMENTS.items():
         env = entry()
         tasks = draw_tasks(env, "test", 3, seed=5)[0]
-        pictures = task_pictures(env, [jax.tree.map(lambda x, i=i: x[i], tasks) for i in range(3)], ["", "", ""])
+        pictures = task_pictures(env, [pick(tasks, i) for i in range(3)], ["", "", ""])
         if pictures is not None:
             draw(pictures, f"environments/{name}.svg")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from adaptax.config import checked_arguments
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
-from adaptax.core.host import host_lifetimes
+from adaptax.core.host import host_lifetimes, pick
 from adaptax.core.learner import Learner
 from adaptax.core.lifetime import advance, born
 from adaptax.core.types import PRNGKeys, PyTree, Schedule, Task, Transition
@@ -57,10 +57,7 @@ def record(
     learners, env, metas = elsewhere(run, env, None, checkpoint)
     drawn, keys = draw_tasks(env, split, tasks, seed)
     schedule = learners[0].schedule(episodes)
-    lived = [
-        _lives(learner, env, jax.tree.map(lambda x, i=i: x[i], metas), drawn, keys, schedule)
-        for i, learner in enumerate(learners)
-    ]
+    lived = [_lives(learner, env, pick(metas, i), drawn, keys, schedule) for i, learner in enumerate(learners)]
     return Lives(jax.tree.map(np.asarray, drawn), jax.tree.map(lambda *x: np.stack(x), *lived))
 
 

@@ -18,6 +18,11 @@ Sampler = Callable[[PRNGKey], Task]
 Split = Literal["train", "validation", "test", "ood"]
 
 
+def in_training(split: str | None) -> bool:
+    """Whether tasks of that split come from the training distribution; None is a task given by hand."""
+    return split in ("train", "validation", "test")
+
+
 class TaskSplit(NamedTuple):
     """Where tasks come from. Samplers are pure; `kind` says whether a test task can also be a training task."""
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from adaptax.core.env import Environment, TaskSplit
+from adaptax.core.env import Environment, TaskSplit, in_training
 from adaptax.core.types import PRNGKey, PyTree, Task, Transition
 from adaptax.fields import Count, NonNegative, Whole
 from adaptax.ops.scene import Scene, bars
@@ -19,9 +19,9 @@ from adaptax.ops.spaces import Box, Discrete
 class Bandit(Environment):
     r"""What these families share: a pull is an episode, nothing is seen, and evaluation counts pseudo-regret.
 
-    That is the optimum's mean over the training tasks minus $\\max_i \\mu_i - \\mu_a$ for each pull: it has the mean of
+    That is the optimum's mean over the training tasks minus $\max_i \mu_i - \mu_a$ for each pull: it has the mean of
     the reward and a fraction of its variance. Where the best arm's mean over the tasks is not known (`ood`, or a task
-    given by hand), it counts $\\mu_a$.
+    given by hand), it counts $\mu_a$.
     """
 
     pulls: eqx.AbstractVar[int]
@@ -58,7 +58,7 @@ class Bandit(Environment):
         """The mean of the reward given the task, less what luck with the task adds where that is known."""
         means = self.means(task)
         expected = means[transition.action]
-        return self.best - (jnp.max(means) - expected) if split in ("train", "validation", "test") else expected
+        return self.best - (jnp.max(means) - expected) if in_training(split) else expected
 
     def render(self, task: Task, state: PyTree) -> Scene:
         """The arms' means."""
@@ -67,17 +67,27 @@ class Bandit(Environment):
         return bars(means, max(1.0, float(means.max())))
 
 
-def coin(chances: Float[Array, " A"], action: Int[Array, ""], key: PRNGKey) -> Float[Array, ""]:
-    """1 with the probability of the arm, else 0."""
-    return jax.random.bernoulli(key, chances[action]).astype(float)
+class CoinBandit(Bandit):
+    """Bandits whose task is the probabilities, one an arm, with which a pull pays 1 and else nothing."""
+
+    def task_problems(self, task: Float[np.ndarray, " A"]) -> list[str]:
+        """A probability lies between 0 and 1."""
+        return [] if np.all((task >= 0) & (task <= 1)) else ["each arm's probability must lie between 0 and 1"]
+
+    def means(self, task: Float[Array, " A"]) -> Float[Array, " A"]:
+        """The probabilities."""
+        return task
+
+    def pay(self, task: Float[Array, " A"], action: Int[Array, ""], key: PRNGKey) -> Float[Array, ""]:
+        """1 with the arm's probability."""
+        return jax.random.bernoulli(key, task[action]).astype(float)
+
+    def describe(self, task: Float[Array, " A"]) -> Float[Array, " A"]:
+        """The probabilities."""
+        return task
 
 
-def chance_problems(task: Float[np.ndarray, " A"]) -> list[str]:
-    """What is wrong with probabilities given by hand."""
-    return [] if np.all((task >= 0) & (task <= 1)) else ["each arm's probability must lie between 0 and 1"]
-
-
-class BernoulliBandit(Bandit):
+class BernoulliBandit(CoinBandit):
     r"""k arms, each of which pays 1 with its own hidden probability.
 
     A task is drawn as $p_i \sim U[0, 1]$, independently. One pull is one episode, so a life of n pulls holds n
@@ -127,27 +137,11 @@ class BernoulliBandit(Bandit):
         """Every arm needs a slot."""
         return [f"slots must be 0, or at least arms = {self.arms}"] if 0 < self.slots < self.arms else []
 
-    def task_problems(self, task: Float[np.ndarray, " A"]) -> list[str]:
-        """A probability lies between 0 and 1."""
-        return chance_problems(task)
-
-    def means(self, task: Float[Array, " A"]) -> Float[Array, " A"]:
-        """The probabilities; slots without an arm pay nothing."""
-        return task
-
-    def pay(self, task: Float[Array, " A"], action: Int[Array, ""], key: PRNGKey) -> Float[Array, ""]:
-        """1 with the arm's probability."""
-        return coin(task, action, key)
-
-    def describe(self, task: Float[Array, " A"]) -> Float[Array, " A"]:
-        """The probabilities."""
-        return task
-
 
 DEPENDENCE = {"easy": 0.9, "medium": 0.75, "hard": 0.6}  # the better arm's probability
 
 
-class DependentBandit(Bandit):
+class DependentBandit(CoinBandit):
     r"""Two arms whose probabilities add up to one: what either of them pays tells of both.
 
     A task is $(p, 1 - p)$ with $p \in \{0.1, 0.9\}$ (easy), $\{0.25, 0.75\}$ (medium), $\{0.4, 0.6\}$ (hard), or
@@ -190,22 +184,6 @@ class DependentBandit(Bandit):
             better = DEPENDENCE[self.arms_are]
             first = jnp.where(jax.random.bernoulli(key), better, 1.0 - better)
         return jnp.stack([first, 1.0 - first])
-
-    def task_problems(self, task: Float[np.ndarray, "2"]) -> list[str]:
-        """A probability lies between 0 and 1."""
-        return chance_problems(task)
-
-    def means(self, task: Float[Array, "2"]) -> Float[Array, "2"]:
-        """The probabilities."""
-        return task
-
-    def pay(self, task: Float[Array, "2"], action: Int[Array, ""], key: PRNGKey) -> Float[Array, ""]:
-        """1 with the arm's probability."""
-        return coin(task, action, key)
-
-    def describe(self, task: Float[Array, "2"]) -> Float[Array, "2"]:
-        """The probabilities."""
-        return task
 
 
 GOOD, POOR = 5.0, 1.0  # what the best of the ten arms pays, and the others

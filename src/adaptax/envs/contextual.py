@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from adaptax.core.env import Environment, TaskSplit
+from adaptax.core.env import Environment, TaskSplit, in_training
 from adaptax.core.types import PRNGKey, Transition
 from adaptax.fields import Count, NonNegative, Range, Real
 from adaptax.ops.scene import Disc, Label, Path, Rectangle, Scene
@@ -114,7 +114,7 @@ class WheelBandit(Environment):
     def score(self, task: Float[Array, ""], transition: Transition, split: str | None) -> Float[Array, ""]:
         """The mean of the reward given task and context, less what luck with both adds where that is known."""
         mean, best = self.means(task, transition.step.observation, transition.action)
-        return self.expected_best - (best - mean) if split in ("train", "validation", "test") else mean
+        return self.expected_best - (best - mean) if in_training(split) else mean
 
     def render(self, task: Float[Array, ""], state: Float[Array, "2"]) -> Scene:
         """The rim, the quarters with their arms, and the context."""

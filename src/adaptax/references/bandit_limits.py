@@ -119,7 +119,7 @@ def two_armed(pulls: int, prior: Prior = "independent", believed: Prior | None =
     Ties are broken evenly.
 
     Args:
-        pulls: n, pulls in a life; the work grows with its fourth power (100: a quarter of a second, 500: a minute).
+        pulls: n, pulls in a life; the work grows with its fourth power (100: a quarter second, 500: half a minute).
         prior: Where tasks come from.
         believed: What the policy takes for the prior; by default that it is.
         keep: Return the policy too (its size grows with the fourth power).

@@ -7,11 +7,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from adaptax.core.env import in_training
 from adaptax.core.types import Task
 from adaptax.envs.bandits import Bandit, BernoulliBandit, DependentBandit, Gaussian, GaussianBandit, InformativeBandit
 from adaptax.references import policies
 from adaptax.references.bandit_limits import bernoulli_optimal, dependent_optimal, informative_optimal
-from adaptax.references.base import Reference, in_training, references
+from adaptax.references.base import Reference, references
 
 MAX_GITTINS_PULLS = 200  # a table for every number of pulls left; its size grows with the third power
 Indices = dict[str, policies.Index]

@@ -33,8 +33,3 @@ def references(
     """
     del env, tasks, seed, episodes, split
     return Reference(None, {})
-
-
-def in_training(split: str | None) -> bool:
-    """Whether tasks of that split come from the training distribution."""
-    return split in ("train", "validation", "test")

@@ -3,8 +3,9 @@
 import numpy as np
 from jaxtyping import Array, Float
 
+from adaptax.core.env import in_training
 from adaptax.envs.contextual import BarcodeBandit, BarcodeTask, WheelBandit
-from adaptax.references.base import Reference, in_training, references
+from adaptax.references.base import Reference, references
 
 
 @references.register

@@ -5,9 +5,10 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
+from adaptax.core.env import in_training
 from adaptax.envs.cells import MOVES
 from adaptax.envs.dark import DarkKeyDoor, DarkRoom, DarkRoomTask, KeyDoorTask
-from adaptax.references.base import Reference, in_training, references
+from adaptax.references.base import Reference, references
 from adaptax.references.grid import steps_on_goal, steps_there
 
 Cell = tuple[int, int]  # (x, y)

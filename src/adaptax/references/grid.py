@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from adaptax.core.env import in_training
 from adaptax.envs.cells import MOVES, cells_of
 from adaptax.envs.grid import GridNavigation
-from adaptax.references.base import Reference, in_training, references
+from adaptax.references.base import Reference, references
 
 MAX_WALKS = 300_000  # walks of one length to keep
 MAX_GOALS = 48  # a set of goals and a cell share 64 bits

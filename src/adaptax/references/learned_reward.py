@@ -3,8 +3,10 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from adaptax.core.env import in_training
 from adaptax.envs.learned_reward import WORTH, EmptyRooms, ObjectsTask, RandomABC, RoomsTask
-from adaptax.references.base import Reference, in_training, references
+from adaptax.references.base import Reference, references
+from adaptax.references.maze import UNREACHABLE, steps_to
 
 MAX_CELLS = 1000  # of a house to sweep: beyond, it takes longer than seconds
 POINTS = 100_000  # values of an object that an expectation is taken over, by the midpoint rule
@@ -51,15 +53,9 @@ def sweep(env: EmptyRooms, steps: int) -> Int[np.ndarray, "W W"]:
 
 
 def distances(walls: Bool[np.ndarray, "H W"], start: tuple[int, int]) -> Int[np.ndarray, "H W"]:
-    """Steps from a cell (y, x) to every other, breadth first; -1 where no way leads."""
-    away, edge = np.full(walls.shape, -1), np.zeros_like(walls)
-    edge[start] = True
-    while edge.any():
-        away[edge] = away.max() + 1
-        wide = np.pad(edge, 1)
-        near = wide[2:, 1:-1] | wide[:-2, 1:-1] | wide[1:-1, 2:] | wide[1:-1, :-2]
-        edge = near & ~walls & (away < 0)
-    return away
+    """Steps from a cell (y, x) to every other; -1 where no way leads."""
+    steps = steps_to(~walls[None], np.array([start[::-1]]))[0]
+    return np.where(steps == UNREACHABLE, -1, steps)
 
 
 @references.register

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from adaptax.core.env import in_training
 from adaptax.envs.cells import MOVES, cells_of
 from adaptax.envs.room_navigation import GOAL_REWARDS, RoomNavigation, RoomState
-from adaptax.references.base import Reference, in_training, references
+from adaptax.references.base import Reference, references
 
 STAY = 0  # the action that leads to the cell where one is
 BRANCHES = 3  # a cell holds the first goal, the third or none; or the second or none

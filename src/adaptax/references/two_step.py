@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from adaptax.core.env import in_training
 from adaptax.envs.two_step import TwoStep, TwoStepTask
-from adaptax.references.base import Reference, in_training, references
+from adaptax.references.base import Reference, references
 
 FINEST = 0.005  # largest step of the grid of log odds
 MOST_SURE = 20.0  # its end

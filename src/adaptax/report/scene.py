@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax
 import matplotlib
 import numpy as np
 from matplotlib import patches
@@ -30,18 +31,17 @@ WORDS: dict[str, str] = {"hidden": "hidden from the agent"}  # where the role al
 def draw_scene(axes: Axes, scene: Scene) -> None:
     """Draws a scene into axes, to scale."""
     for order, shape in enumerate(scene.shapes, 1):
+        if isinstance(shape, Label):
+            axes.text(shape.x, shape.y, shape.text, ha="center", va="center", fontsize=7, color=INK)
+            continue
+        look = {"color": FILLS[shape.role], "zorder": order}
         match shape:
             case Rectangle():
-                corner, fill = (shape.x, shape.y), {"color": FILLS[shape.role], "lw": 0, "zorder": order}
-                axes.add_patch(patches.Rectangle(corner, shape.width, shape.height, **fill))
+                axes.add_patch(patches.Rectangle((shape.x, shape.y), shape.width, shape.height, lw=0, **look))
             case Disc():
-                fill = {"color": FILLS[shape.role], "lw": 0, "zorder": order}
-                axes.add_patch(patches.Circle((shape.x, shape.y), shape.radius, **fill))
+                axes.add_patch(patches.Circle((shape.x, shape.y), shape.radius, lw=0, **look))
             case Path():
-                line = {"color": FILLS[shape.role], "lw": 1.6, "solid_capstyle": "round", "zorder": order}
-                axes.plot(*np.asarray(shape.points).T, **line)
-            case Label():
-                axes.text(shape.x, shape.y, shape.text, ha="center", va="center", fontsize=7, color=INK)
+                axes.plot(*np.asarray(shape.points).T, lw=1.6, solid_capstyle="round", **look)
     axes.set(xlim=(scene.low[0], scene.high[0]), ylim=(scene.low[1], scene.high[1]), aspect="equal")
     axes.axis("off")
 
@@ -62,7 +62,5 @@ def scenes(pictures: Sequence[Scene], titles: Sequence[str]) -> Figure:
 
 def task_pictures(env: Environment, tasks: Sequence[Task], titles: Sequence[str]) -> Figure | None:
     """Each task as an episode begins, or None where the family has no picture."""
-    import jax
-
     found = [env.render(task, env.reset(task, jax.random.key(0))[0]) for task in tasks]
     return None if any(scene is None for scene in found) else scenes([s for s in found if s is not None], titles)
