@@ -81,6 +81,7 @@ def test_help_is_quick_and_starts_no_backend() -> None:
         "except SystemExit: pass\n"
         "import jax._src.xla_bridge as bridge\n"
         "assert not bridge._backends, 'a backend was started'\n"
+        "assert not {'scipy', 'gymnasium', 'adaptax.references'} & {*sys.modules}, 'help needs none of these'\n"
     )
     spent = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     begun = spent()

@@ -22,7 +22,6 @@ from adaptax.fields import Count, Whole
 from adaptax.learners.random import Random
 from adaptax.measure import Samples, draw_tasks, measure, stack_seeds, ticks
 from adaptax.ops.statistics import bootstrap_iqm, bootstrap_mean, iqm, nanmean, paired_difference
-from adaptax.references import references
 from adaptax.registry import name_of
 from adaptax.runs import Run, elsewhere, opened, values_of
 
@@ -349,6 +348,8 @@ def comparable_references(
     learner: Learner, env: AbstractEnvironment, tasks: Task, schedule: Schedule, split: str, seed: int
 ) -> tuple[dict[str, float], float | None]:
     """Reference values in the units of `total_return`, and the optimum where it is known exactly."""
+    from adaptax.references import references  # two tenths of a second, which `adaptax train --help` need not take
+
     steps = schedule.phases * schedule.steps
     if (schedule.steps if learner.reset_each_phase else steps) % env.episode_steps:
         return {}, None  # they live whole episodes

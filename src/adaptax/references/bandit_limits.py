@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from adaptax.envs.bandits import DEPENDENCE, GOOD, POOR
 
@@ -174,8 +174,9 @@ def dependent_optimal(prior: Prior, pulls: int) -> float:
     if prior == "uniform":
         return sum(sum(max(b, t - b) + 1 for b in range(t + 1)) / ((t + 1) * (t + 2)) for t in range(pulls))
     better = DEPENDENCE[prior]
-    times = np.arange(pulls)
-    right = 1 - (binom.cdf((times - 1) // 2, times, better) + binom.cdf(times // 2, times, better)) / 2
+    times = np.arange(1, pulls)
+    right = 1 - (bdtr((times - 1) // 2, times, better) + bdtr(times // 2, times, better)) / 2
+    right = np.append(0.5, right)  # the first pull is a guess
     return float(np.sum(1 - better + (2 * better - 1) * right))
 
 

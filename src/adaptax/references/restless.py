@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from adaptax.envs.restless import Drift, RestlessBandit
 from adaptax.references.base import Reference, references
@@ -54,5 +54,5 @@ def reflected_walk(volatility: float) -> Float[np.ndarray, "C C"]:
     edges = np.arange(CELLS + 1) / CELLS
     middle = (edges[1:] + edges[:-1])[:, None] / 2
     images = [shift + sign * middle for shift in (-4, -2, 0, 2, 4) for sign in (1, -1)]
-    kernel = np.sum([np.diff(norm.cdf(edges, image, volatility), axis=1) for image in images], 0)
+    kernel = np.sum([np.diff(ndtr((edges - image) / volatility), axis=1) for image in images], 0)
     return kernel / kernel.sum(1, keepdims=True)
