@@ -3,6 +3,9 @@
     python benchmarks/claims.py schedule     # a recurrent network learns an exploration schedule
     python benchmarks/claims.py planning     # model-free weights behave model-based
     python benchmarks/claims.py transfer     # what is learned on one distribution of arms is worth on another
+    python benchmarks/claims.py dark         # what was found once is gone to at once, and how much is found
+    python benchmarks/claims.py maze         # ways through unseen mazes
+    python benchmarks/claims.py gradient     # gradient against memory, as much experience for both
 
 Three trainings each, with the presets and seeds of `learning.py`; tasks and keys were used in no training.
 """
@@ -14,13 +17,18 @@ import jax
 import numpy as np
 
 import adaptax as ax
+from adaptax.envs.dark import DarkKeyDoor, DarkRoom, DarkRoomTask, KeyDoorTask
 from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.references.bandit_limits import Prior, two_armed
+from adaptax.references.dark import known_key_door_return, searched_doors, sweep_found
+from adaptax.references.grid import steps_there
+from adaptax.references.maze import maze_ways
 from adaptax.references.two_step import Stays, stays
 from adaptax.runs import Run
-from learning import BANDIT, CACHE, DRIFTING, PAIRS, Pair, trained, write
+from learning import BANDIT, CACHE, DRIFTING, GRID, PAIRS, POINT, Pair, trained, write
 
 SEEDS, TASKS, TEST_SEED = 3, 5000, 1
+SHARE, NEAR, QUANTILES = 0.95, 1.5, (0.5, 0.9, 0.99)
 PULLS = 100
 TWO_ARMS = {"arms": 2, "pulls": PULLS}
 BEST: dict[Prior, float] = {"independent": 2 / 3, "uniform": 0.75, "easy": 0.9, "medium": 0.75, "hard": 0.6}
@@ -37,13 +45,19 @@ def curve(values: np.ndarray) -> dict[str, Any]:
     return {"mean": nanmean(values).tolist(), "ci95": [low.tolist(), high.tolist()]}
 
 
+def flat(records: np.ndarray) -> np.ndarray:
+    """Records `[1, N, K, T, E]` of lives without copies, as `[N, steps]`."""
+    kept = np.asarray(records)[0, ..., 0]
+    return kept.reshape(len(kept), -1)
+
+
 def schedule() -> dict[str, Any]:
     """How often each pull is what the Bayes-optimal policy would have pulled, knowing what the agent knew."""
     prefers = two_armed(PULLS, keep=True).prefers
     agrees, explores = [], []
     for run in runs_of(PAIRS["rl2-two-arms"]):
         lived = ax.record(run, tasks=TASKS, seed=TEST_SEED).data
-        action, reward = (np.asarray(x).reshape(TASKS, PULLS) for x in (lived.action, lived.reward))
+        action, reward = flat(lived.action), flat(lived.reward)
         agrees.append(agreement(action, reward > 0, prefers))
         explores.append(np.abs(np.diff(action, axis=1, prepend=action[:, :1])))  # 1 where the arm changes
     return {
@@ -72,7 +86,6 @@ def planning() -> dict[str, Any]:
         lives = []
         for run in runs_of(PAIRS[f"rl2-two-step-{name}"]):
             data = ax.record(run, tasks=TASKS, seed=TEST_SEED).data
-            flat = lambda x: np.asarray(x).reshape(TASKS, -1)
             lives.append(stays(flat(data.action), flat(data.step.observation), flat(data.reward)))
         found[name] = {
             case: curve(np.stack([getattr(life, case) for life in lives])[..., None])
@@ -107,7 +120,132 @@ def transfer() -> dict[str, Any]:
     return {"claim": "what is learned on one distribution of arms is worth on another", "cells": cells}
 
 
-CLAIMS = {"schedule": schedule, "planning": planning, "transfer": transfer}
+def dark() -> dict[str, Any]:
+    """What is found by the end of each episode, and what is earned from then on, as a share of what knowing earns."""
+    room, doors = DarkRoom(), DarkKeyDoor()
+    lives = [ax.record(run, tasks=TASKS, seed=TEST_SEED) for run in runs_of(PAIRS["rl2-dark-room"])]
+    rooms = [after_finding(tasks, flat(data.reward).reshape(TASKS, room.tries, room.horizon)) for tasks, data in lives]
+    lives = [ax.record(run, tasks=TASKS, seed=TEST_SEED) for run in runs_of(PAIRS["rl2-dark-key-door"])]
+    opened = [after_opening(tasks, flat(data.reward), flat(data.terminated)) for tasks, data in lives]
+    searched = searched_doors(doors, lives[0].tasks, doors.tries)[0]
+    ends = doors.horizon * np.arange(1, doors.tries + 1)
+    return {
+        "claim": "what was found once is gone to at once",
+        "bar": f">= {SHARE} of the oracle from then on, each seed, 10 minutes",
+        "dark-room": {
+            "found": curve(np.stack([found for found, _ in rooms])),
+            "found by a systematic search": sweep_found(room.size, room.horizon, room.tries).tolist(),
+            "share of the oracle": [share for _, share in rooms],
+        },
+        "dark-key-door": {
+            "found": curve(np.stack([done[:, ends - 1] for done, _ in opened])),
+            "found by a systematic search": (searched[:, None] <= ends).mean(0).tolist(),
+            "share of the oracle": [share for _, share in opened],
+        },
+    }
+
+
+def after_finding(tasks: DarkRoomTask, reward: np.ndarray) -> tuple[np.ndarray, float]:
+    """When the goal was found, and what knowing it was worth, from rewards `[N, episodes, horizon]`.
+
+    Returns:
+        1 from the episode on that found the goal `[N, episodes]`, else 0; and what later episodes earned, as a share of
+        what who knows the goal earns in them.
+    """
+    found = np.maximum.accumulate(reward.any(2), 1)
+    known = steps_there(np.abs(tasks.start - tasks.goal).sum(1), reward.shape[2])
+    later = found[:, :-1]
+    return found.astype(float), float((reward.sum(2)[:, 1:] * later).sum() / (known[:, None] * later).sum())
+
+
+def after_opening(tasks: KeyDoorTask, reward: np.ndarray, opened: np.ndarray) -> tuple[np.ndarray, float]:
+    """When the door was opened, and what knowing it was worth, from rewards and opened doors `[N, steps]`.
+
+    Returns:
+        1 from the step on that first opened the door `[N, steps]`, else 0; and what the rest of the life earned, as a
+        share of what who knows key and door earns in it.
+    """
+    done = np.maximum.accumulate(opened, 1)
+    later = np.pad(done, ((0, 0), (1, 0)))[:, :-1]
+    known = known_key_door_return(tasks, DarkKeyDoor().horizon, later.sum(1))
+    return done.astype(float), float((reward * later).sum() / known.sum())
+
+
+def maze() -> dict[str, Any]:
+    """Steps of a life's first and last whole episode in unseen mazes, in shortest ways."""
+    found = {}
+    for learner in ("rl2", "multi-task"):
+        first, last = [], []
+        for run in runs_of(PAIRS[f"{learner}-maze"]):
+            tasks, data = ax.record(run, tasks=TASKS, seed=TEST_SEED)
+            steps = episode_steps(flat(data.terminated), flat(data.truncated)) / maze_ways(tasks)[:, None]
+            first.append(steps[:, 0])
+            last.append(steps[:, 1])
+        found[learner] = {"first": spread(np.stack(first)), "last": spread(np.stack(last))}
+    return {
+        "claim": "an unseen maze is walked straight to its goal after a few episodes",
+        "bar": f"last episode <= {NEAR} x the shortest way in >= 90 % of mazes, each seed; first no longer than "
+        "multi-task's; 15 minutes",
+    } | found
+
+
+def episode_steps(terminated: np.ndarray, truncated: np.ndarray) -> np.ndarray:
+    """Steps of the first and the last whole episode of each life `[N, 2]`; infinite where one did not arrive."""
+    found = np.empty((len(terminated), 2))
+    for life, (arrived, late) in enumerate(zip(terminated, truncated, strict=True)):
+        (ends,) = np.nonzero(arrived | late)
+        steps = np.where(arrived[ends], np.diff(ends, prepend=-1), np.inf)
+        found[life] = steps[[0, -1]]
+    return found
+
+
+def spread(ways: np.ndarray) -> dict[str, Any]:
+    """Of ways `[S, N]`: the share that is near the shortest, each seed, and quantiles over all."""
+    return {
+        "near": (ways <= NEAR).mean(1).tolist(),
+        "arrived": np.isfinite(ways).mean(1).tolist(),
+        "quantiles": np.quantile(ways, QUANTILES, method="lower").tolist(),
+    }
+
+
+def gradient() -> dict[str, Any]:
+    """MAML and RL2 trained on the same tasks with as many environment steps, and what they earn in unseen ones."""
+    found = {env: {learner: trained_on_steps(learner, env) for learner in ("maml", "rl2")} for env in (POINT, GRID)}
+    for env, by in found.items():
+        assert by["maml"]["env_steps"] == by["rl2"]["env_steps"], f"{env}: one of them saw more"
+    return {"claim": "gradient against memory, as much experience for both"} | found
+
+
+def trained_on_steps(learner_name: str, env_name: str) -> dict[str, Any]:
+    """Learning and adaptation of one of them, in returns of an episode: the one finished last in a life."""
+    (learner, meta_steps), env, learning = ax.preset(learner_name, env_name), ax.make(env_name), []
+
+    def judge(now: ax.Now) -> None:
+        if now.validation is not None:
+            tested = ax.evaluate(now.run, split="validation", checkpoint="last", tasks=500, seed=TEST_SEED)
+            adapted = tested.samples.return_at_step[..., -1:]
+            learning.append({"env_steps": now.run.history[-1]["env_steps"], "seconds": now.seconds} | curve(adapted))
+
+    run = ax.train(learner, env, meta_steps=meta_steps, seeds=SEEDS, callbacks=[judge])
+    found: dict[str, Any] = {"env_steps": run.history[-1]["env_steps"], "learning": learning}
+    for split in ("test", "ood"):
+        for changed in ({}, {"copies": 1}) if learner.copies > 1 else ({},):
+            tested = ax.evaluate(run, split=split, tasks=TASKS, seed=TEST_SEED, learner_fields=changed, episodes=6)
+            data = tested.as_dict()
+            name = f"{split}, one copy" if changed else split
+            found[name] = {"steps": tested.steps, "mean": data["return_at_step"], "references": data["references"]}
+            found[name] |= {"ci95": data["ci95"]["return_at_step"]}
+    return found
+
+
+CLAIMS = {
+    "schedule": schedule,
+    "planning": planning,
+    "transfer": transfer,
+    "dark": dark,
+    "maze": maze,
+    "gradient": gradient,
+}
 
 
 def main() -> None:

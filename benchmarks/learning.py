@@ -29,7 +29,9 @@ CACHE = Path.home() / ".cache" / "adaptax" / "benchmarks"
 JUDGING = {"cli", "evaluation.py", "references", "report", "testing"}  # what no training depends on
 PACKAGE = Path(ax.__file__).parent
 SOURCES = sha256(
-    b"".join(path.read_bytes() for path in sorted(PACKAGE.rglob("*.py")) if not JUDGING & {*path.parts})
+    b"".join(
+        path.read_bytes() for path in sorted(PACKAGE.rglob("*.py")) if not JUDGING & {*path.relative_to(PACKAGE).parts}
+    )
 ).hexdigest()
 
 
@@ -85,6 +87,9 @@ for kind, regret in {"easy": 0.8, "medium": 1.3, "hard": 2.8, "uniform": 1.5}.it
     )
 PAIRS["rl2-two-arms"] = Pair(
     "rl2", BANDIT, {"arms": 2, "pulls": 100}, "regret <= 2.3, each seed, 5 minutes", 20_000, preset="long"
+)
+PAIRS["rl2-five-arms"] = Pair(
+    "rl2", BANDIT, {"arms": 5, "pulls": 100}, ">= 77.0, each seed, 30 minutes", 20_000, preset="long"
 )
 PAIRS["rl2-informative-bandit"] = Pair("rl2", "informative-bandit", {}, ">= 20.3, each seed, 3 minutes", 20_000)
 for name, fields, words in (("static", {}, "69.69"), ("drifting", DRIFTING, "70.59")):

@@ -2,9 +2,11 @@
 
 import importlib
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adaptax.envs.dark import DarkRoomTask, KeyDoorTask
 from adaptax.references.bandit_limits import two_armed
 
 PULLS = 20
@@ -49,3 +51,31 @@ def test_the_bayes_policy_of_a_wrong_prior_is_no_better_than_that_of_the_right_o
     for test in claims.BEST:
         right = two_armed(PULLS, test).value
         assert all(two_armed(PULLS, test, believed).value <= right + 1e-9 for believed in claims.BEST)
+
+
+def test_what_a_goal_that_was_found_is_worth(claims):
+    tasks = DarkRoomTask(jnp.array([[4, 4], [4, 4]]), jnp.array([[4, 6], [0, 0]]))
+    reward = np.zeros((2, 3, 20))
+    reward[0, 0, -1] = 1  # found in the last step of the first episode
+    reward[0, 1, 1:], reward[0, 2, 10:] = 1, 1  # straight there: 19; then late: 10
+    found, share = claims.after_finding(tasks, reward)
+    assert found.tolist() == [[1, 1, 1], [0, 0, 0]]
+    assert share == pytest.approx((19 + 10) / (2 * 19))
+
+
+def test_what_a_door_that_was_opened_is_worth(claims):
+    tasks = KeyDoorTask(jnp.array([[4, 4]]), jnp.array([[4, 6]]), jnp.array([[4, 8]]))  # two steps to each
+    reward, opened = np.zeros((1, 50)), np.zeros((1, 50), bool)
+    reward[0, [5, 39, 41, 43, 47]], opened[0, [39, 43]] = 1, True
+    done, share = claims.after_opening(tasks, reward, opened)
+    assert done[0].tolist() == [0.0] * 39 + [1.0] * 11
+    assert share == pytest.approx(3 / 5)  # ten steps: two ways there and back, and the key
+
+
+def test_first_and_last_whole_episode(claims):
+    arrived, late = np.zeros((2, 12), bool), np.zeros((2, 12), bool)
+    arrived[0, [4, 7, 9]] = True  # 5, 3 and 2 steps; then an episode that the life cuts off
+    late[1, [5, 11]] = True
+    assert claims.episode_steps(arrived, late).tolist() == [[5, 2], [np.inf, np.inf]]
+    ways = claims.spread(np.array([[1.0, 1.5, 2.0, np.inf]]))
+    assert ways["near"] == [0.5] and ways["arrived"] == [0.75]

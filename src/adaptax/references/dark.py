@@ -66,20 +66,29 @@ def _key_door(env: DarkKeyDoor, tasks: KeyDoorTask, seed: int, episodes: int, sp
     """The oracle goes straight to the key and the door; `sweep` searches for the key, then from there for the door."""
     del seed, split
     life = episodes * env.horizon
-    start, key, door = (np.asarray(cells) for cells in tasks)
-    to_key, to_door = np.maximum(np.abs(start - key).sum(1), 1), np.abs(key - door).sum(1)
-    known = lambda steps: known_key_door_return(to_key, to_door, env.horizon, steps)
-    places = zip(_pairs(start), _pairs(key), _pairs(door), strict=True)
+    opened, earned = searched_doors(env, tasks, episodes)
+    searched = earned + known_key_door_return(tasks, env.horizon, life - opened)
+    known = known_key_door_return(tasks, env.horizon, life)
+    return Reference(None, {"oracle": float(known.mean()), "sweep": float(searched.mean())})
+
+
+def searched_doors(
+    env: DarkKeyDoor, tasks: KeyDoorTask, episodes: int
+) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+    """The step of the life in which a systematic search opens each task's door, and the return up to then.
+
+    A door that is not found counts as opened in the last step.
+    """
+    places = zip(*(_pairs(np.asarray(cells)) for cells in tasks), strict=True)
     searches = [(_doors_found(env.size, env.horizon, episodes, begin, first), last) for begin, first, last in places]
     opened, earned = np.array([found.get(last, found[None]) for found, last in searches]).T
-    searched = earned + known(life - opened)
-    return Reference(None, {"oracle": float(known(life).mean()), "sweep": float(searched.mean())})
+    return opened, earned
 
 
-def known_key_door_return(
-    to_key: Int[np.ndarray, " N"], to_door: Int[np.ndarray, " N"], horizon: int, life: int | Int[np.ndarray, " N"]
-) -> Int[np.ndarray, " N"]:
+def known_key_door_return(tasks: KeyDoorTask, horizon: int, life: int | Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
     """Return of a life of so many steps that takes the shortest way from the start to the key and on to the door."""
+    start, key, door = (np.asarray(cells) for cells in tasks)
+    to_key, to_door = np.maximum(np.abs(start - key).sum(1), 1), np.abs(key - door).sum(1)
     way = to_key + to_door
     length = np.where(way <= horizon, way, horizon)
     episode = np.where(way <= horizon, 2, to_key <= horizon)
