@@ -15,6 +15,8 @@ ROWS = {  # result -> words
     "rl2-bernoulli-bandit-10": "10 Bernoulli arms, 10 pulls",
     "rl2-bernoulli-bandit-50": "50 Bernoulli arms, 10 pulls",
     "rl2-two-arms": "2 Bernoulli arms, 100 pulls",
+    "rl2-five-arms": "5 Bernoulli arms, 100 pulls",
+    "rl2-gaussian-bandit": "arms that pay N(mean, 0.3), 100 pulls",
     "rl2-dependent-easy": "2 dependent arms (0.1, 0.9), 100 pulls",
     "rl2-dependent-medium": "2 dependent arms (0.25, 0.75), 100 pulls",
     "rl2-dependent-hard": "2 dependent arms (0.4, 0.6), 100 pulls",
@@ -23,8 +25,16 @@ ROWS = {  # result -> words
     "rl2-two-step-static": "two-step task, 100 trials",
     "rl2-two-step-drifting": "two-step task that drifts, 100 trials",
     "rl2-grid-navigation": "a hidden goal in a 5 x 5 grid, 4 episodes",
+    "rl2-tabular-mdp": "an unknown MDP of 10 states and 5 actions, 10 episodes",
+    "rl2-dark-room": "a goal in a dark room, 8 episodes",
+    "rl2-dark-key-door": "a key and a door in a dark room, 500 steps",
+    "rl2-maze": "an unseen maze of 4 x 4 rooms, 384 steps",
+    "rl2-mountain-treasure": "a mountain that shows where the treasure lies, 1 episode",
 }
 NOT_CLASSICAL = ("optimal", "oracle", "random")
+DARK = {"dark-room": 20, "dark-key-door": 50}  # family -> steps of an episode
+AGAINST = ("point-navigation", "grid-navigation")
+AGAINST_HEAD = ["family", "learner", "adapted, unseen tasks", "adapted, out of distribution", "training, three seeds"]
 CASES = ("rewarded_common", "rewarded_rare", "unrewarded_common", "unrewarded_rare")
 
 INTRODUCTION = """# How close to optimal are meta-learners?
@@ -124,7 +134,55 @@ def page(results: Path, table: Any) -> str:
             "![Regret of training on one distribution and testing on another](images/claim-transfer.svg)",
             reproduce("transfer"),
         ]
+    if found := claim(results, "dark"):
+        shares = {name: ", ".join(f"{100 * x:.1f} %" for x in found[name]["share of the oracle"]) for name in DARK}
+        parts += [
+            "## What was found once is gone to at once",
+            "A dark room has 81 cells, and an episode of 20 steps sees at most 20 of them; a key and a door must be "
+            "found one after the other. Drawn is the share of tasks in which RL2 has found everything by the end of "
+            "each episode's time, beside a systematic search. From then on it earns, of what an agent earns that is "
+            f"told the task: {shares['dark-room']} in the dark room and {shares['dark-key-door']} with key and door "
+            "(each seed).",
+            "![What is found, episode by episode](images/claim-dark.svg)",
+            reproduce("dark"),
+        ]
+    if found := claim(results, "maze"):
+        ours, plain = found["rl2"], found["multi-task"]
+        near = lambda ways: ", ".join(f"{100 * x:.1f} %" for x in ways["near"])
+        parts += [
+            "## A maze walked once is known",
+            "Mazes of 4 x 4 rooms that were not trained on, of which the agent sees the walls around it. In its last "
+            f"whole episode RL2 takes at most 1.5 times the shortest way in {near(ours['last'])} of the mazes (each "
+            f"seed), in its first in {near(ours['first'])}; a policy without memory, trained on all mazes at once, "
+            f"in {near(plain['first'])}.",
+            "![Ways of the first and the last episode](images/claim-maze.svg)",
+            reproduce("maze"),
+        ]
+    if found := claim(results, "gradient"):
+        steps = ", ".join(f"{found[env]['rl2']['env_steps'] / 1e6:.1f} million on {env}" for env in AGAINST)
+        parts += [
+            "## By gradient or by memory",
+            "MAML changes its weights by gradient steps, RL2 remembers. Both were trained on the same tasks with as "
+            f"many environment steps ({steps}), three seeds each. Above: the return of the last episode of a life on "
+            "validation tasks, while they are trained. Below: the return of an episode in unseen tasks by how many "
+            "environment steps were lived there, all copies counted: MAML measures its gradient in 20 copies of the "
+            "environment, and with one copy it must make do with as little as RL2. Dashed: tasks from outside the "
+            "training distribution.",
+            "![Learning and adaptation of MAML and RL2](images/claim-gradient.svg)",
+            table(AGAINST_HEAD, against_rows(found)),
+            reproduce("gradient"),
+        ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def against_rows(found: dict[str, Any]) -> list[list[str]]:
+    """Each learner on each family: what it earns, and what it took."""
+    last = lambda lived: f"{lived['mean'][-1]:.2f} ({lived['ci95'][0][-1]:.2f} to {lived['ci95'][1][-1]:.2f})"
+    return [
+        [env, learner, last(one["test"]), last(one["ood"]), f"{one['learning'][-1]['seconds']:.0f} s"]
+        for env in AGAINST
+        for learner, one in found[env].items()
+    ]
 
 
 def reproduce(name: str) -> str:
@@ -149,10 +207,8 @@ def schedule_figure(found: dict[str, Any]) -> Figure:
         figure = Figure(figsize=(6.4, 3.0), layout="constrained")
         axes = figure.subplots()
         for key, words, colour in (("agreement", "pulls what is best", 0), ("switches", "changes the arm", 1)):
-            mean, (low, high) = np.array(found[key]["mean"]), np.array(found[key]["ci95"])
-            pulls = np.arange(1, len(mean) + 1)
-            axes.plot(pulls, 100 * mean, color=COLOURS[colour], label=words)
-            axes.fill_between(pulls, 100 * low, 100 * high, color=COLOURS[colour], alpha=0.2, lw=0)
+            pulls = np.arange(1, len(found[key]["mean"]) + 1)
+            line(axes, pulls, found[key], colour, words, 100)
         axes.set(xlabel="pull", ylabel="% of lives", ylim=(0, 101), xlim=(1, len(pulls)))
         axes.legend(loc="center right")
     return figure
@@ -213,4 +269,77 @@ def transfer_figure(found: dict[str, Any]) -> Figure:
     return figure
 
 
-FIGURES = {"schedule": schedule_figure, "planning": planning_figure, "transfer": transfer_figure}
+def dark_figure(found: dict[str, Any]) -> Figure:
+    """What is found by the end of each episode, beside a systematic search."""
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(6.4, 2.9), layout="constrained")
+        for axes, (name, steps) in zip(figure.subplots(1, 2, sharey=True), DARK.items(), strict=True):
+            data = found[name]
+            times = steps * np.arange(1, len(data["found"]["mean"]) + 1)
+            line(axes, times, data["found"], 0, "RL2", 100, marker="o", markersize=3)
+            search = 100 * np.array(data["found by a systematic search"])
+            axes.plot(times, search, color=MUTED, ls="--", marker="o", markersize=3, label="a systematic search")
+            axes.set(title=name, xlabel="steps lived", ylim=(0, 104))
+        figure.axes[0].set_ylabel("% of tasks found")
+        figure.axes[1].legend(loc="lower right")
+    return figure
+
+
+def maze_figure(found: dict[str, Any]) -> Figure:
+    """Share of mazes whose episode took at most so many shortest ways."""
+    cases = [("rl2", "first", "RL2, first"), ("rl2", "last", "RL2, last"), ("multi-task", "first", "no memory, first")]
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(6.4, 2.9), layout="constrained")
+        axes = figure.subplots()
+        for place, (learner, when, words) in enumerate(cases):
+            axes.plot(
+                found["ways"], [100 * x for x in found[learner][when]["within"]], color=COLOURS[place], label=words
+            )
+        axes.axvline(1.5, color=MUTED, lw=0.8)
+        axes.set(xlabel="steps of the episode, in shortest ways", ylabel="% of mazes", ylim=(0, 101), xlim=(1, 10))
+        axes.legend(loc="lower right")
+    return figure
+
+
+def gradient_figure(found: dict[str, Any]) -> Figure:
+    """Learning above, adaptation below; one column for each family."""
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(7.2, 5.4), layout="constrained")
+        grid = figure.subplots(2, 2)
+        for column, env in zip(grid.T, AGAINST, strict=True):
+            for colour, (learner, one) in enumerate(found[env].items()):
+                learned = {
+                    "mean": [x["mean"][0] for x in one["learning"]],
+                    "ci95": [[x["ci95"][side][0] for x in one["learning"]] for side in (0, 1)],
+                }
+                words = {"maml": "MAML", "rl2": "RL2"}[learner]
+                line(column[0], [x["env_steps"] / 1e6 for x in one["learning"]], learned, colour, words)
+                for split, style in (("test", "-"), ("ood", "--")):
+                    label = words + {"test": "", "ood": ", out of distribution"}[split]
+                    line(column[1], one[split]["steps"], one[split], colour, label, ls=style)
+                    if (alone := one.get(f"{split}, one copy")) is not None:
+                        line(column[1], alone["steps"], alone, 2, label.replace("MAML", "MAML, one copy"), ls=style)
+            column[0].set(title=env, xlabel="environment steps of training, millions")
+            column[1].set(xlabel="environment steps lived in the task", xscale="log")
+        grid[0, 0].set_ylabel("return of the last episode")
+        grid[1, 0].set_ylabel("return of an episode")
+        handles, labels = grid[1, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure
+
+
+def line(axes: Any, x: Any, curve: dict[str, Any], colour: int, label: str, scale: float = 1.0, **style: Any) -> None:
+    """A mean with its band; what is missing leaves a gap."""
+    mean, low, high = (scale * np.array(y, float) for y in (curve["mean"], *curve["ci95"]))
+    axes.plot(x, mean, color=COLOURS[colour], label=label, **style)
+    axes.fill_between(x, low, high, color=COLOURS[colour], alpha=0.2, lw=0)
+
+
+FIGURES = {
+    "schedule": schedule_figure,
+    "planning": planning_figure,
+    "transfer": transfer_figure,
+    "dark": dark_figure,
+    "maze": maze_figure,
+    "gradient": gradient_figure,
+}
