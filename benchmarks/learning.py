@@ -83,6 +83,7 @@ for kind, regret in {"easy": 0.8, "medium": 1.3, "hard": 2.8, "uniform": 1.5}.it
         {"arms_are": kind},
         f"regret <= {regret}, each seed, 3 minutes",
         20_000,
+        preset="hard" if kind == "hard" else "default",
     )
 PAIRS["rl2-two-arms"] = Pair(
     "rl2", BANDIT, {"arms": 2, "pulls": 100}, "regret <= 2.3, each seed, 5 minutes", 20_000, preset="long"
