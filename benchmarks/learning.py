@@ -26,11 +26,11 @@ from speed.timing import machine
 
 RESULTS = Path(__file__).parent / "results"
 CACHE = Path.home() / ".cache" / "adaptax" / "benchmarks"
-JUDGING = {"cli", "evaluation.py", "references", "report", "testing"}  # what no training depends on
+ASIDE = {"cli", "evaluation.py", "presets", "references", "report", "testing"}  # trainings do not depend on these
 PACKAGE = Path(ax.__file__).parent
 SOURCES = sha256(
     b"".join(
-        path.read_bytes() for path in sorted(PACKAGE.rglob("*.py")) if not JUDGING & {*path.relative_to(PACKAGE).parts}
+        path.read_bytes() for path in sorted(PACKAGE.rglob("*.py")) if not ASIDE & {*path.relative_to(PACKAGE).parts}
     )
 ).hexdigest()
 
