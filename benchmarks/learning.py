@@ -91,6 +91,7 @@ PAIRS["rl2-two-arms"] = Pair(
 PAIRS["rl2-five-arms"] = Pair(
     "rl2", BANDIT, {"arms": 5, "pulls": 100}, ">= 77.0, each seed, 30 minutes", 20_000, preset="long"
 )
+PAIRS["rl2-gaussian-bandit"] = Pair("rl2", "gaussian-bandit", {}, "regret <= 5.06, each seed, 15 minutes", 20_000)
 PAIRS["rl2-informative-bandit"] = Pair("rl2", "informative-bandit", {}, ">= 20.3, each seed, 3 minutes", 20_000)
 for name, fields, words in (("static", {}, "69.69"), ("drifting", DRIFTING, "70.59")):
     PAIRS[f"rl2-two-step-{name}"] = Pair("rl2", "two-step", fields, f">= 68.5 of {words}, each seed, 5 minutes", 20_000)

@@ -44,8 +44,13 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
     return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
 
 
-ALONE = ("bernoulli-bandit", "grid-navigation")  # here only rl2 is published
-STEPS = {"point-navigation": [0.5, 1.0, 1.5], "cartpole": [1.0, 2.0, 3.0], "pendulum": [0.5, 1.0, 2.0]}
+MEMORY = ("bernoulli-bandit", "grid-navigation", "point-navigation")  # where rl2 is published
+STEPS = {
+    "point-navigation": [0.5, 1.0, 1.5],
+    "cartpole": [1.0, 2.0, 3.0],
+    "pendulum": [0.5, 1.0, 2.0],
+    "grid-navigation": [1.0, 5.0, 10.0],
+}
 SCRATCH_STEPS = {"point-navigation": [0.5, 2.0, 8.0], "cartpole": [0.1, 0.5, 2.0], "pendulum": [2.0, 8.0, 32.0]}
 FINE_TUNING = {
     "point-navigation": {"inner_lr": [0.1, 0.5, 2.0], "learning_rate": [1e-3, 3e-3]},
@@ -56,6 +61,7 @@ SECOND = {  # what is tuned beside the inner step size
     "point-navigation": {"log_std": [0.0, 0.5]},
     "cartpole": {"learning_rate": [3e-3, 1e-2]},
     "pendulum": {"learning_rate": [3e-3, 5e-3]},
+    "grid-navigation": {"learning_rate": [3e-3, 1e-2]},
 }
 
 
@@ -63,6 +69,8 @@ def trials(learner: str, env: str) -> list[dict[str, Any]]:
     """Six settings of one learner, on top of its preset."""
     if learner == "rl2" and env == "bernoulli-bandit":
         return grid(minibatches=[1, 4, 8], learning_rate=[5e-3, 1e-2])
+    if learner == "rl2" and env == "point-navigation":
+        return grid(discount=[0.95, 0.99], learning_rate=[1e-3, 2e-3, 4e-3])
     if learner == "rl2":
         return grid(entropy=[0.01, 0.03, 0.06], learning_rate=[3e-3, 5e-3])
     if learner == "reptile":
@@ -85,14 +93,14 @@ def trial(learner: str, env_name: str, fields: dict[str, Any]) -> dict[str, Any]
         run = ax.train(
             replaced(base, fields, "learner"), env, meta_steps=meta_steps, seed=SEED, seeds=SEEDS.get(env_name, 1)
         )
-        return {"fields": fields, "train_seconds": round(time.monotonic() - begun, 1)} | judged(run, env_name)
+        return {"fields": fields, "train_seconds": round(time.monotonic() - begun, 1)} | judged(run)
     except NumericalError as error:
         return {"fields": fields, "score": None, "fault": str(error)}
 
 
-def judged(run: Run, env_name: str) -> dict[str, Any]:
+def judged(run: Run) -> dict[str, Any]:
     """What validation tasks say of a training."""
-    if env_name in ALONE:
+    if run.learner.objective == "total_return":
         result = ax.evaluate(run, split="validation", tasks=20_000, seed=SEED).as_dict()
         return {"score": result["total_return"], "episode_return": result["episode_return"]}
     phases = ax.evaluate(run, split="validation", tasks=400, episodes=6, seed=SEED).as_dict()["phase_return"]
@@ -103,13 +111,13 @@ def judged(run: Run, env_name: str) -> dict[str, Any]:
 def main() -> None:
     """Runs the trials of an environment's learners and keeps them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("env", choices=[*ALONE, *STEPS])
+    parser.add_argument("env", choices=sorted({*MEMORY, *STEPS}))
     parser.add_argument("learners", nargs="*", help="by default all that have a preset there")
     parser.add_argument("--beyond", action="store_true", help="multi-task beyond the edges of its grid, and no more")
     options = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "adaptax" / "benchmarks"))
-    published = ("rl2",) if options.env in ALONE else [name for name in LEARNERS if name not in ("rl2", "random")]
-    known = [name for name in published if (name, options.env) in TUNED]
+    aside = {"random"} if options.env in MEMORY else {"random", "rl2"}
+    known = [name for name in LEARNERS if name not in aside and (name, options.env) in TUNED]
     path = RESULTS / f"tuning-{options.env}.json"
     if options.beyond:
         kept = json.loads(path.read_text())

@@ -27,6 +27,16 @@ RL2_INFORMATIVE: Fields = {
     "value_scale": 20.0,
 }
 RL2_GRID: Fields = {"meta_steps": 1200, "tasks": 512, "discount": 0.97, "gae_lambda": 0.9}
+# Four episodes in a training life: one to find the goal, the others to use it.
+RL2_POINT: Fields = {
+    "meta_steps": 375,
+    "tasks": 128,
+    "episodes": 4,
+    "minibatches": 8,
+    "gae_lambda": 0.9,
+    "value_scale": 30.0,
+    "entropy": 0.0,
+}
 RL2_CARTPOLE: Fields = {"meta_steps": 500, "tasks": 64, "across_episodes": False, "gae_lambda": 0.95}
 
 # Three steps of falling size, and an outer loss on what follows each of them.
@@ -50,6 +60,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
         "long": RL2_LONG | {"meta_steps": 400, "tasks": 512, "minibatches": 16},
     },
     ("rl2", "informative-bandit"): {"default": RL2_INFORMATIVE},
+    ("rl2", "gaussian-bandit"): {"default": RL2_LONG | {"meta_steps": 700, "tasks": 512, "minibatches": 16}},
     ("rl2", "dependent-bandit"): {
         "default": RL2_LONG | {"meta_steps": 250},
         # with less entropy, one seed in three commits itself too early
@@ -58,8 +69,12 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("rl2", "restless-bandit"): {"default": RL2_LONG | {"meta_steps": 250}},
     ("rl2", "two-step"): {"default": RL2_LONG | {"meta_steps": 350, "tasks": 128}},
     ("rl2", "grid-navigation"): {"default": RL2_GRID | {"entropy": 0.06, "learning_rate": 5e-3}},
+    ("rl2", "point-navigation"): {"default": RL2_POINT | {"discount": 0.95, "learning_rate": 2e-3}},
     ("rl2", "cartpole"): {"default": RL2_CARTPOLE},
     ("maml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "log_std": 0.0}},
+    ("maml", "grid-navigation"): {
+        "default": MAML | {"meta_steps": 768, "tasks": 40, "inner_lr": 5.0, "learning_rate": 3e-3}
+    },
     ("fomaml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.5, "log_std": 0.5}},
     ("meta-sgd", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "log_std": 0.0}},
     ("reptile", "point-navigation"): {"default": REPTILE | {"meta_steps": 200, "inner_lr": 0.5, "learning_rate": 0.5}},
