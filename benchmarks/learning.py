@@ -95,6 +95,16 @@ PAIRS["rl2-gaussian-bandit"] = Pair("rl2", "gaussian-bandit", {}, "regret <= 5.0
 PAIRS["rl2-informative-bandit"] = Pair("rl2", "informative-bandit", {}, ">= 20.3, each seed, 3 minutes", 20_000)
 for name, fields, words in (("static", {}, "69.69"), ("drifting", DRIFTING, "70.59")):
     PAIRS[f"rl2-two-step-{name}"] = Pair("rl2", "two-step", fields, f">= 68.5 of {words}, each seed, 5 minutes", 20_000)
+DARK = ">= 95 % of the oracle once all is found (claim-dark.json), each seed, 10 minutes"
+MAZE = "last episode <= 1.5 x the shortest way in >= 90 % of mazes (claim-maze.json), each seed, 15 minutes"
+PAIRS |= {
+    "rl2-dark-room": Pair("rl2", "dark-room", {}, DARK, 20_000),
+    "rl2-dark-key-door": Pair("rl2", "dark-key-door", {}, DARK, 20_000),
+    "rl2-maze": Pair("rl2", "maze", {}, MAZE, 5000),
+    "multi-task-maze": Pair("multi-task", "maze", {}, "none: what a policy without memory does"),
+    "rl2-mountain-treasure": Pair("rl2", "mountain-treasure", {}, "none: whether it climbs", 20_000),
+    "rl2-restless-bandit": Pair("rl2", "restless-bandit", {}, "none: for comparison", 20_000),
+}
 # Comparisons: the first learner against the others, on the same tasks and keys.
 COMPARED = {
     POINT: ("maml", "fomaml", "meta-sgd", "reptile", "scratch", "multi-task", "oracle"),
