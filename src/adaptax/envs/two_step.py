@@ -90,6 +90,10 @@ class TwoStep(Environment):
         flips = jax.random.bernoulli(key_flips, self.flip, (self.trials - 1,))
         return (first + jnp.append(0, jnp.cumsum(flips.astype(jnp.int32)))) % 2
 
+    def problems(self) -> list[str]:
+        """One state is better than the other."""
+        return [] if self.poor < self.good else ["good must be greater than poor"]
+
     def task_problems(self, task: TwoStepTask) -> list[str]:
         """The good state is 0 or 1; probabilities lie between 0 and 1."""
         wrong = [] if np.isin(task.better, (0, 1)).all() else ["better must be 0 or 1 in each trial"]

@@ -67,10 +67,10 @@ def _two_step(env: TwoStep, tasks: TwoStepTask, seed: int, episodes: int, split:
     """Who knows the task chooses the good state; random choices reach either equally often."""
     del seed
     poor, good = np.asarray(tasks.pays, np.float64).mean(0)
-    life = env.trials * episodes
+    life, likely = env.trials * episodes, max(env.common, 1 - env.common)  # that the state comes which one chose
     values = {
-        "oracle": life * (env.common * good + (1 - env.common) * poor),
-        "random": life * (good + poor) / 2,
+        "oracle": float(life * (likely * good + (1 - likely) * poor)),
+        "random": float(life * (good + poor) / 2),
     }
     known = in_training(split) and episodes == 1  # a later episode of a static task begins with what the first told
     optimal = two_step_optimal(env.trials, env.common, env.good, env.poor, env.flip) if known else None
