@@ -105,6 +105,13 @@ def test_known_regret_of_gaussian_arms(index, regret, error):
     assert abs(found.mean() - regret) < 3 * np.hypot(error, found.std() / np.sqrt(4000))
 
 
+def test_without_noise_one_pull_tells_all():
+    seen = bandits.Seen(np.array([[1.0, 1.0, 2.0, 0.0]]), np.array([[0.4, 0.0, 2.0, 0.0]]))
+    sampled = bandits.gaussian_thompson(0.0)(seen, 4, np.random.default_rng(0))
+    np.testing.assert_allclose(sampled[0, :3], [0.4, 0.0, 1.0], atol=1e-6)
+    assert 0 < sampled[0, 3] < 1
+
+
 def test_epsilon_greedy_plays_anything_that_often():
     chances = np.tile([0.0, 1.0], (2000, 1))
     # A uniform choice in a tenth of the pulls, and the arm that never pays is else left after its first failure.

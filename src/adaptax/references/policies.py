@@ -18,6 +18,7 @@ Numbers = Float[np.ndarray, "N k"]
 
 EXPLORATION = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)  # constants that bonuses are tuned over
 TUNING_TASKS = 10_000
+SHARPEST = 1e-9  # deviation of a posterior where rewards have no noise
 COINS, TUNING = 1, 2  # streams of a seed: what pulls pay never shares numbers with the tasks that they are made in
 
 
@@ -114,7 +115,7 @@ def gaussian_thompson(noise: float) -> Index:
     def index(seen: Seen, pulled: int, rng: np.random.Generator) -> Numbers:
         del pulled
         uniform = rng.random(seen.pulls.shape)
-        scale = noise / np.sqrt(np.maximum(seen.pulls, 1))
+        scale = max(noise, SHARPEST) / np.sqrt(np.maximum(seen.pulls, 1))
         mean = seen.paid / np.maximum(seen.pulls, 1)
         low, high = ndtr(-mean / scale), ndtr((1 - mean) / scale)
         return np.where(seen.pulls > 0, mean + scale * ndtri(low + (high - low) * uniform), uniform)
