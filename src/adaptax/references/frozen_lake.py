@@ -43,12 +43,14 @@ def optimistic(env: FrozenLake, holes: Bool[np.ndarray, "N size size"], life: in
     one, known, arrived = np.arange(len(holes)), np.zeros_like(holes), np.zeros(len(holes), int)
     beside, goal = neighbours(env.size), env.size**2 - 1
     cell, time = np.zeros(len(holes), int), np.zeros(len(holes), int)
+    steps = steps_to(~known, _goals(holes)).reshape(len(holes), -1)
     for _ in range(life):
-        steps = steps_to(~known, _goals(holes)).reshape(len(holes), -1)
         ahead = beside[cell]
         cell, time = ahead[one, steps[one[:, None], ahead].argmin(1)], time + 1
         fell = holes.reshape(len(holes), -1)[one, cell]
         known.reshape(len(holes), -1)[one, cell] |= fell
+        if fell.any():  # else the ways are as they were
+            steps[fell] = steps_to(~known[fell], _goals(holes[fell])).reshape(fell.sum(), -1)
         arrived += cell == goal
         over = fell | (cell == goal) | (time == env.episode_steps)
         cell, time = np.where(over, 0, cell), np.where(over, 0, time)
