@@ -31,6 +31,11 @@ def test_known_values():
     assert references(env, draw(env, "ood", 20), seed=0, episodes=1, split="ood").optimal is None
 
 
+def test_too_large_rooms_have_no_values():
+    env = RoomNavigation(room=51, corridor=50)
+    assert references(env, env.all_tasks, seed=0, episodes=1) == (None, {})
+
+
 @pytest.mark.parametrize(
     ("env", "episodes"), [(RoomNavigation(horizon=9, corridor=1), 1), (RoomNavigation(horizon=4), 3)]
 )

@@ -15,6 +15,7 @@ from adaptax.envs.room_navigation import GOAL_REWARDS, RoomNavigation, RoomState
 from adaptax.references.base import Reference, references
 
 STAY = 0  # the action that leads to the cell where one is
+MAX_CELLS = 500  # of a map: beyond, there is more to know than can be looked at in seconds
 BRANCHES = 3  # a cell holds the first goal, the third or none; or the second or none
 
 
@@ -22,8 +23,10 @@ BRANCHES = 3  # a cell holds the first goal, the third or none; or the second or
 def _rooms(
     env: RoomNavigation, tasks: Int[Array | np.ndarray, "N 3 2"], seed: int, episodes: int, split: str | None = "test"
 ) -> Reference:
-    """The oracle knows the goals; the optimum finds them as fast as can be expected."""
+    """The oracle knows the goals; the optimum finds them as fast as can be expected. Neither for large maps."""
     del seed
+    if env.width * env.room > MAX_CELLS:
+        return Reference(None, {})
     optimal = rooms_optimal(env, episodes) if in_training(split) else None
     different, which = np.unique(np.asarray(tasks), axis=0, return_inverse=True)
     return Reference(optimal, {"oracle": float(rooms_oracle(env, different)[which].mean()) * episodes})
