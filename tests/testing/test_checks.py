@@ -75,6 +75,12 @@ class NotDisjoint(Clock):
         return super().tasks._replace(kind="disjoint")
 
 
+class OneSampler(Clock):
+    @property
+    def tasks(self):
+        return super().tasks.train
+
+
 class UndescribedTest(Clock):
     def describe(self, task):
         return jnp.stack([task.astype(float), jnp.inf])
@@ -100,6 +106,7 @@ TICKS = itertools.count()
         (Remembering, "not among its arguments"),
         (OneStream, "'train' and 'test' draw the very same tasks"),
         (NotDisjoint, "says 'disjoint', but"),
+        (OneSampler, "tasks is a function, not a TaskSplit"),
         (UndescribedTest, "descriptor of a task .* is not finite"),
         (WholeDescriptor, "must return floats"),
     ],

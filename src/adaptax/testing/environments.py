@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment
+from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment, TaskSplit
 from adaptax.core.host import host_draw
 from adaptax.core.lifetime import where
 from adaptax.core.types import PRNGKey, PRNGKeys, PyTree, Step, Task, Transition
@@ -73,7 +73,7 @@ def broken_among(checks: Iterable[Check], env: AbstractEnvironment) -> list[Brok
 
 
 def check_spaces(env: AbstractEnvironment) -> None:
-    """The spaces are ours, and a life has an end."""
+    """The spaces and the splits are ours, and a life has an end."""
     for name in ("observation_space", "action_space"):
         space = getattr(env, name)
         require(
@@ -83,6 +83,11 @@ def check_spaces(env: AbstractEnvironment) -> None:
         )
         if isinstance(space, Box):
             space.bounds()
+    require(
+        isinstance(env.tasks, TaskSplit),
+        f"tasks is a {type(env.tasks).__name__}, not a TaskSplit",
+        "return TaskSplit.iid(sample, None), where sample(key) draws one task",
+    )
     for name in ("episode_steps", "episodes"):
         number = getattr(env, name)
         require(
