@@ -240,6 +240,11 @@ def test_an_instance_is_not_a_maker():
         inspect.unwrap(from_gymnasium)(cast(Any, Scales()))  # as users have it: without the type checks of the tests
 
 
+def test_what_makes_no_environment_is_named():
+    with pytest.raises(TypeError, match="makes a NoneType"):
+        from_gymnasium(lambda: None)
+
+
 @pytest.mark.parametrize(
     ("space", "seen"),
     [

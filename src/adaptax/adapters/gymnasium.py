@@ -58,7 +58,7 @@ def from_gymnasium(
 
     Raises:
         ImportError: Gymnasium is not installed.
-        TypeError: `make` is no function, or a task holds something that is no number.
+        TypeError: `make` is no function or makes something else, or a task holds something that is no number.
         ConfigError: a space is not supported, a number is wrong, or no episode limit is known; the message names the
             remedy.
 
@@ -84,6 +84,8 @@ def from_gymnasium(
     maker = _Maker(make, sample is not None)
     draw = _numbers(sample or (lambda rng: {"task": 0.0}))
     example = maker(draw(jax.random.key(0)))
+    if not isinstance(example, gym.Env):
+        raise TypeError(f"what should make a Gymnasium environment makes a {type(example).__name__}")
     limit = episode_steps or _time_limit(example)
     name = example.spec.id.replace("/", "-") if example.spec else type(example.unwrapped).__name__
     spaces = (to_space(example.observation_space), _flat(to_space(example.action_space)))
