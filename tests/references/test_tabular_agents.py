@@ -166,6 +166,14 @@ def test_constants_are_tuned_once_and_on_tasks_of_their_own():
     assert best(tasks, 3, 2, agents.TUNING).mean() == max(earned)
 
 
+def test_there_are_fewer_lives_where_these_are_large_or_long():
+    assert agents.affordable(2_000, states=10, actions=5, horizon=10, episodes=10) == 2_000
+    assert agents.affordable(300, states=10, actions=5, horizon=10, episodes=100) == 200
+    assert agents.affordable(300, states=10, actions=5, horizon=1_000, episodes=10) == 20
+    assert agents.affordable(300, states=100, actions=10, horizon=10, episodes=10) == 10
+    assert agents.affordable(300, states=1_000, actions=10, horizon=10, episodes=10) == 1
+
+
 def test_references_are_in_order():
     env = TabularMDP(states=4, actions=3, horizon=5)
     draw = jax.jit(jax.vmap(env.tasks.test))(jax.random.split(jax.random.key(0), 500))

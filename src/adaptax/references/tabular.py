@@ -5,10 +5,9 @@ import numpy as np
 from adaptax.envs.tabular import MDP, TabularMDP
 from adaptax.references.base import Reference, references
 from adaptax.references.planning import Tables, value_iteration
-from adaptax.references.tabular_agents import contenders, tuned
+from adaptax.references.tabular_agents import affordable, contenders, tuned
 
 SIMULATED = 2_000  # tasks that algorithms are simulated on, at most
-WORK = 10_000_000  # probabilities that they plan with in a life: fewer tasks where these are large, or lives long
 MAX_STEPS = 250  # of a life in which planning in each step takes seconds
 
 
@@ -23,7 +22,7 @@ def _tabular(env: TabularMDP, tasks: MDP, seed: int, episodes: int, split: str |
     known = Tables(np.asarray(tasks.transition, float), np.asarray(tasks.reward, float))
     oracle = episodes * episode_values(known, env.horizon)
     values = {"oracle": float(oracle.mean())}
-    count = min(SIMULATED, len(oracle), max(WORK // (known.transition[0].size * episodes), 1))
+    count = min(len(oracle), affordable(SIMULATED, env.states, env.actions, env.horizon, episodes))
     luck = oracle.mean() - oracle[:count].mean()
     for name in contenders():
         if name != "beb each step" or env.horizon * episodes <= MAX_STEPS:

@@ -31,6 +31,7 @@ CONFIDENCE = 0.05  # delta of UCRL2; it hardly matters, as its logarithm is scal
 DISCOUNT = 0.9  # of Q-learning, which does not count steps: about ten lie ahead
 SAMPLES = 10  # of optimistic PSRL
 TUNING_TASKS = 300
+WORK = 100_000_000  # probabilities that are planned with in all lives: where these are large or long, there are fewer
 # Constants that are tuned over.
 EPSILONS = (0.02, 0.05, 0.1, 0.2)
 BONUSES = (0.25, 0.5, 1.0, 1.5, 2.0)
@@ -274,13 +275,18 @@ def contenders(prior_mean: float = PRIOR_MEAN) -> dict[str, list[Player]]:
     }
 
 
+def affordable(most: int, states: int, actions: int, horizon: int, episodes: int) -> int:
+    """How many tasks agents can live in within seconds, planning in each episode for all of its steps."""
+    return min(most, max(WORK // (states**2 * actions * horizon * episodes), 1))
+
+
 @lru_cache
 def tuned(name: str, states: int, actions: int, horizon: int, episodes: int, prior_mean: float = PRIOR_MEAN) -> Player:
     """The algorithm under the constant that earns most on tasks of its own, drawn from the prior."""
     found = contenders(prior_mean)[name]
     if len(found) == 1:
         return found[0]
-    tasks = drawn(TUNING_TASKS, states, actions, TUNING)
+    tasks = drawn(affordable(TUNING_TASKS, states, actions, horizon, episodes), states, actions, TUNING)
     return max(found, key=lambda play: play(tasks, horizon, episodes, TUNING).mean())
 
 
