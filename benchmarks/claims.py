@@ -212,10 +212,17 @@ def spread(ways: np.ndarray) -> dict[str, Any]:
 
 def gradient() -> dict[str, Any]:
     """MAML and RL2 trained on the same tasks with as many environment steps, and what they earn in unseen ones."""
+    for env in (POINT, GRID):
+        assert training_steps("maml", env) == training_steps("rl2", env), f"{env}: one of them would see more"
     found = {env: {learner: trained_on_steps(learner, env) for learner in ("maml", "rl2")} for env in (POINT, GRID)}
-    for env, by in found.items():
-        assert by["maml"]["env_steps"] == by["rl2"]["env_steps"], f"{env}: one of them saw more"
     return {"claim": "gradient against memory, as much experience for both"} | found
+
+
+def training_steps(learner_name: str, env_name: str) -> int:
+    """Environment steps of a training with the preset."""
+    learner, meta_steps = ax.preset(learner_name, env_name)
+    schedule = learner.bind(ax.make(env_name).spec(), meta_steps).schedule()
+    return meta_steps * learner.tasks * schedule.phases * schedule.steps * schedule.copies
 
 
 def trained_on_steps(learner_name: str, env_name: str) -> dict[str, Any]:
@@ -229,7 +236,7 @@ def trained_on_steps(learner_name: str, env_name: str) -> dict[str, Any]:
             learning.append({"env_steps": now.run.history[-1]["env_steps"], "seconds": now.seconds} | curve(adapted))
 
     run = ax.train(learner, env, meta_steps=meta_steps, seeds=SEEDS, callbacks=[judge])
-    found: dict[str, Any] = {"env_steps": run.history[-1]["env_steps"], "learning": learning}
+    found: dict[str, Any] = {"env_steps": training_steps(learner_name, env_name), "learning": learning}
     for split in ("test", "ood"):
         for changed in ({}, {"copies": 1}) if learner.copies > 1 else ({},):
             tested = ax.evaluate(run, split=split, tasks=TASKS, seed=TEST_SEED, learner_fields=changed, episodes=6)

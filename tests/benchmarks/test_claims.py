@@ -79,3 +79,8 @@ def test_first_and_last_whole_episode(claims):
     assert claims.episode_steps(arrived, late).tolist() == [[5, 2], [np.inf, np.inf]]
     ways = claims.spread(np.array([[1.0, 1.5, 2.0, np.inf]]))
     assert ways["near"] == [0.5] and ways["arrived"] == [0.75]
+
+
+@pytest.mark.parametrize("env", ["point-navigation", "grid-navigation"])
+def test_gradient_and_memory_are_trained_on_as_many_steps(claims, env):
+    assert claims.training_steps("maml", env) == claims.training_steps("rl2", env)

@@ -1,10 +1,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaptax.envs.contextual import BarcodeBandit
+from adaptax.envs.dark import DarkKeyDoor, DarkRoom
 from adaptax.envs.splits import TENTHS, digest, drawn_until, held_out, in_tenths
+from adaptax.envs.two_step import TwoStep
 
 numbers = st.lists(st.integers(0, 100), min_size=1, max_size=30)
 
@@ -46,3 +50,13 @@ def test_only_legal_tasks_are_drawn():
     sample = lambda key: jax.random.uniform(key)
     drawn = jax.vmap(lambda key: drawn_until(sample, lambda x: x > 0.9, key))(jax.random.split(jax.random.key(0), 500))
     assert (drawn > 0.9).all() and abs(float(drawn.mean()) - 0.95) < 0.01
+
+
+@pytest.mark.parametrize("env", [DarkRoom(start="random"), DarkKeyDoor(start="random"), BarcodeBandit(bits=4)])
+def test_what_training_draws_too_is_not_called_out_of_distribution(env):
+    assert env.tasks.ood is None and type(env)().tasks.ood is not None
+
+
+def test_rewards_that_tell_less_than_those_of_training():
+    poor, good = TwoStep(good=0.8, poor=0.2).tasks.sampler("ood")(jax.random.key(0)).pays
+    assert (poor, good) == (pytest.approx(0.275), pytest.approx(0.725))

@@ -150,7 +150,7 @@ class BarcodeBandit(Environment):
 
     Splits: `train`, `validation` and `test` draw barcodes and good arms afresh (kind `iid`); `ood` draws barcodes that
     differ in no more bits than it takes to tell C of them apart (the first 4 of 10 by default): what is remembered must
-    not be mixed up.
+    not be mixed up. There is none where all bits are needed.
 
     Evaluation counts the mean of the reward given the arm, which has the mean of the reward and less variance.
 
@@ -192,7 +192,8 @@ class BarcodeBandit(Environment):
     def tasks(self) -> TaskSplit:
         """Any different barcodes; out of distribution they are nearly alike."""
         fewest = (self.bandits - 1).bit_length()
-        return TaskSplit.iid(lambda key: self._task(key, self.bits), lambda key: self._task(key, fewest))
+        alike = (lambda key: self._task(key, fewest)) if fewest < self.bits else None
+        return TaskSplit.iid(lambda key: self._task(key, self.bits), alike)
 
     def _task(self, key: PRNGKey, varying: int) -> BarcodeTask:
         """Barcodes that differ in the first so many bits alone, and their good arms."""

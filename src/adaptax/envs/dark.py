@@ -34,7 +34,8 @@ class DarkRoom(Environment):
     cell's number, $y \cdot \mathrm{size} + x$.
 
     Splits: `train`, `validation` and `test` draw the goal uniformly over all cells (kind `iid`: the protocol averages
-    over all of them); in `ood` all episodes begin in one of the four corners, where the way is longest.
+    over all of them); in `ood` all episodes begin in one of the four corners, where the way is longest (none
+    with `start` random, which begins there too).
 
     Known values (`adaptax.references`): by default a known goal returns 16.543 an episode, 15.062 if episodes begin
     anywhere. A step shows one cell at most, so n episodes find at most 20 n of the 81 goals; a search that finds
@@ -75,7 +76,8 @@ class DarkRoom(Environment):
             return DarkRoomTask(one_of(starts, key_start), one_of(rooms, key_goal))
 
         starts, corners = _starts(self.size, self.start), _corners(self.size)
-        return TaskSplit.iid(lambda key: draw(starts, key), lambda key: draw(corners, key))
+        elsewhere = (lambda key: draw(corners, key)) if self.start == "centre" else None
+        return TaskSplit.iid(lambda key: draw(starts, key), elsewhere)
 
     def task_problems(self, task: DarkRoomTask) -> list[str]:
         """Start and goal are cells of the room."""
@@ -132,7 +134,7 @@ class DarkKeyDoor(Environment):
 
     Splits: of all pairs of key and door, in different cells, told apart by a hash, eight tenths are for `train`, one
     for `validation`, one for `test` (kind `disjoint`); in `ood` all episodes begin in one of the four corners, with
-    pairs of the test's tenth.
+    pairs of the test's tenth (none with `start` random).
 
     Known values (`adaptax.references`): by default, on average over all pairs, a life that goes straight to the key and
     on to the door in every episode returns 112.713, one that has to search for them in quarters of the room 94.278.
@@ -164,8 +166,8 @@ class DarkKeyDoor(Environment):
     @property
     def tasks(self) -> TaskSplit:
         """Pairs, some held out; out of distribution from a corner."""
-        from_centre = self._split(_starts(self.size, self.start))
-        return from_centre._replace(ood=self._split(_corners(self.size)).test)
+        usual = self._split(_starts(self.size, self.start))
+        return usual._replace(ood=self._split(_corners(self.size)).test) if self.start == "centre" else usual
 
     def _split(self, starts: np.ndarray) -> TaskSplit:
         """Pairs of key and door, and one of the starts."""

@@ -1,5 +1,6 @@
 """The two-step task: a choice leads, usually but not always, to one of two states, one of which pays."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -43,8 +44,8 @@ class TwoStep(Environment):
     repeats an action after a rewarded common or an unrewarded rare transition. `adaptax.references.two_step.stays`
     tells them apart.
 
-    Splits: `train`, `validation` and `test` are fresh draws (kind `iid`); in `ood` rewards tell less: 0.8 and 0.2
-    in place of `good` and `poor`.
+    Splits: `train`, `validation` and `test` are fresh draws (kind `iid`); in `ood` rewards tell less: `good` and
+    `poor` differ by a quarter less, by default 0.8 and 0.2.
 
     Known values (`adaptax.references`): both actions tell the same, so to choose what the belief favours is
     Bayes-optimal. With 100 trials it earns 69.6875 (who knows the task 70); with `common=0.8 flip=0.025` 70.59 (74).
@@ -79,10 +80,12 @@ class TwoStep(Environment):
     @property
     def tasks(self) -> TaskSplit:
         """Which state is the good one in each trial; out of distribution, rewards tell less of it."""
-        return TaskSplit.iid(
-            lambda key: TwoStepTask(self._sequence(key), jnp.array([self.poor, self.good], float)),
-            lambda key: TwoStepTask(self._sequence(key), jnp.array([0.2, 0.8])),
-        )
+        less = (self.good - self.poor) / 8
+
+        def draw(poor: float, good: float, key: PRNGKey) -> TwoStepTask:
+            return TwoStepTask(self._sequence(key), jnp.array([poor, good], float))
+
+        return TaskSplit.iid(partial(draw, self.poor, self.good), partial(draw, self.poor + less, self.good - less))
 
     def _sequence(self, key: PRNGKey) -> Int[Array, " n"]:
         key_first, key_flips = jax.random.split(key)
