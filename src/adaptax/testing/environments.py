@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -23,7 +23,7 @@ from adaptax.testing.explain import explained
 
 DRAWS = 64  # tasks drawn from each split
 DISJOINT_DRAWS = 1_000  # the same where splits are disjoint: enough to meet one task of 100,000 in two splits
-MAX_STEPS = 10_000  # of an episode that is lived; longer ones are not awaited
+MAX_STEPS = 100_000  # of an episode that is lived; longer ones are not awaited
 
 Check = Callable[[Any], None]
 
@@ -310,13 +310,21 @@ def _unlike(ones: dict[str, str], others: dict[str, str], one: str, other: str) 
     return ", ".join(f"{path} is {x} {one} and {y} {other}" for path, x, y in kinds if x != y)
 
 
+class Episodes(NamedTuple):
+    """What random actions meet: leading axis tasks, then steps."""
+
+    first: Array
+    observation: Array
+    reward: Array
+    over: Array
+
+
 @eqx.filter_jit
-def _rollouts(env: Environment, keys: PRNGKeys, steps: int) -> tuple[Array, Array, Array, Array]:
+def _rollouts(env: Environment, keys: PRNGKeys, steps: int) -> Episodes:
     return jax.vmap(partial(_rollout, env, steps))(jax.vmap(env.tasks.train)(keys), keys)
 
 
-def _rollout(env: Environment, steps: int, task: Task, key: PRNGKey) -> tuple[Array, Array, Array, Array]:
-    """Random actions: first and later observations, rewards, ends."""
+def _rollout(env: Environment, steps: int, task: Task, key: PRNGKey) -> Episodes:
     key_reset, key_steps = jax.random.split(key)
 
     def act_and_step(now: PyTree, key: PRNGKey) -> tuple[PyTree, tuple]:
@@ -329,10 +337,10 @@ def _rollout(env: Environment, steps: int, task: Task, key: PRNGKey) -> tuple[Ar
 
     state, first = env.reset(task, key_reset)
     _, (observations, reward, over) = jax.lax.scan(act_and_step, state, jax.random.split(key_steps, steps))
-    return first, observations, reward, over
+    return Episodes(first, observations, reward, over)
 
 
-def _lived(env: Environment) -> tuple[Array, Array, Array, Array]:
+def _lived(env: Environment) -> Episodes:
     """Four tasks under random actions, for one step longer than the longest episode."""
     return _rollouts(env, jax.random.split(jax.random.key(2), 4), min(env.episode_steps, MAX_STEPS) + 1)
 
@@ -349,15 +357,15 @@ def check_repeats(env: Environment) -> None:
 
 def check_finite_episodes(env: Environment) -> None:
     """Observations and rewards stay finite under random actions."""
-    first, observations, reward, _ = _lived(env)
-    numbers = {"observation": (first, observations), "reward": reward}
+    lived = _lived(env)
+    numbers = {"observation": (lived.first, lived.observation), "reward": lived.reward}
     remedy = "mind divisions by zero, roots and logarithms, and clip what may grow without end"
     require_finite(numbers, "an episode under random actions", remedy)
 
 
 def check_ends(env: Environment) -> None:
     """Every episode ends in time."""
-    over = np.asarray(_lived(env)[3])[:, : env.episode_steps]
+    over = np.asarray(_lived(env).over)[:, : env.episode_steps]
     require(
         np.all(np.any(over, axis=1)) or env.episode_steps > MAX_STEPS,
         f"an episode was still going on after episode_steps = {env.episode_steps} steps",
@@ -367,8 +375,8 @@ def check_ends(env: Environment) -> None:
 
 def check_inside(env: Environment) -> None:
     """Observations lie in their space."""
-    first, observations, _, _ = _lived(env)
-    for observation in (first, observations):
+    lived = _lived(env)
+    for observation in (lived.first, lived.observation):
         _require_inside(env.observation_space, np.asarray(observation))
 
 
