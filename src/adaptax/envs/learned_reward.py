@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from adaptax.core.env import Environment, TaskSplit
 from adaptax.core.types import PRNGKey
-from adaptax.envs.grid import MOVES, GridState
+from adaptax.envs.cells import MOVES, GridState, at, number_of
 from adaptax.fields import Count, Range
 from adaptax.ops.scene import Label, Scene, cells
 from adaptax.ops.spaces import Discrete
@@ -115,7 +115,7 @@ class EmptyRooms(Environment):
         state = GridState(jnp.where(wall, state.position, target), state.time + 1)
         found = jnp.all(state.position == task.goal)
         truncated = (state.time >= self.horizon) & ~found
-        return state, _number(state.position, self.width), found.astype(float), found, truncated
+        return state, number_of(state.position, self.width), found.astype(float), found, truncated
 
     def describe(self, task: RoomsTask) -> Float[Array, "3"]:
         """The goal's coordinates, from -1 to 1, and which way moves go."""
@@ -206,7 +206,7 @@ class RandomABC(Environment):
         here = jnp.all(state.position[None] == jnp.asarray(self.corners), -1)
         reward = jnp.sum(jnp.where(here, task.worth, 0.0))
         truncated = (state.time >= self.horizon) & ~jnp.any(here)
-        return state, _number(state.position, self.size), reward, jnp.any(here), truncated
+        return state, number_of(state.position, self.size), reward, jnp.any(here), truncated
 
     def describe(self, task: ObjectsTask) -> Float[Array, "4"]:
         """The worths, and which way moves go."""
@@ -232,18 +232,13 @@ def _walls(rooms: int, size: int) -> np.ndarray:
 
 def _enter(cell: tuple[int, int], width: int) -> tuple[GridState, Int[Array, ""]]:
     """An episode that begins in a cell."""
-    position = jnp.array(cell, jnp.int32)
-    return GridState(position, jnp.zeros((), jnp.int32)), _number(position, width)
+    state = at(jnp.array(cell, jnp.int32))
+    return state, number_of(state.position, width)
 
 
 def _ahead(state: GridState, action: Int[Array, ""], sign: Int[Array, ""], width: int) -> Int[Array, "2"]:
     """The cell that a move leads to."""
     return jnp.clip(state.position + sign * jnp.asarray(STEPS, jnp.int32)[action], 0, width - 1)
-
-
-def _number(position: Int[Array, "2"], width: int) -> Int[Array, ""]:
-    """The number of a cell."""
-    return position[1] * width + position[0]
 
 
 def _sign_problems(sign: Int[Array | np.ndarray, ""]) -> list[str]:

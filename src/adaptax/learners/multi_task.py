@@ -205,6 +205,8 @@ def Oracle(**fields: Any) -> MultiTask:
     r"""The policy that is told the task: an upper reference for every blind learner.
 
     $\pi_\theta(a \mid s, d(T))$ with the task's descriptor d(T), trained by PPO over all tasks; it does not adapt.
+    It has no memory: of what changes within a life it knows only what is observed, so where a key in hand or the number
+    of the trial is not, a learner that remembers can do better.
 
     References:
         The baseline "oracle" of Finn, Abbeel & Levine, 2017, arXiv:1703.03400.
