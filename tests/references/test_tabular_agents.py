@@ -139,6 +139,16 @@ def test_random_play_is_published(tasks):
     assert abs(values.mean() - 100.1) < 3 * values.std() * np.hypot(1 / 2_000**0.5, 1 / 1_000**0.5)
 
 
+@pytest.mark.parametrize(("episodes", "value", "best_published"), [(10, 161.8, 160.1), (25, 459.3, 447.2)])
+def test_to_take_each_state_for_a_bandit_earns_more_than_what_is_published(tasks, episodes, value, best_published):
+    first = tasks.some(slice(1_000))
+    who = lambda *world: agents.Planning(agents.bandits(1.0), *world, every_step=True)
+    luck = episodes * (episode_values(first, 10) - ORACLE)
+    earned = agents.live(who, first, horizon=10, episodes=episodes, seed=0) - luck
+    error = earned.std() / 1_000**0.5
+    assert abs(earned.mean() - value) < 3 * error and earned.mean() > best_published
+
+
 def test_what_is_known_after_some_steps():
     known = agents.Known(np.zeros((1, 2, 1, 2)), np.zeros((1, 2, 1)), prior_mean=1.0)
     known.visits[0, 1, 0] = [0, 3]

@@ -14,6 +14,9 @@ published for 10 and for 25 episodes, within three standard errors. Greedy does 
 
 Those who know that $\mu_0 = 1$ need explore less: in 10 episodes greedy earns 149.9(3), BEB 151.9(3), PSRL only
 134.0(3). Who also plans anew in each step earns most, 162.4(3) with BEB: more than the meta-learners published (160.1).
+
+Planning hardly pays here. Who takes each state for a bandit of its own, and does not care where an action leads, earns
+161.8(2) in 10 episodes and 459.3(4) in 25: more than all rows that were published.
 """
 
 from abc import ABC, abstractmethod
@@ -135,6 +138,19 @@ def ucrl2(scaling: float) -> Planner:
         bonus = scaling * np.sqrt(7 * np.log(states * chances) / (2 * count))
         slack = scaling * np.sqrt(14 * states * np.log(chances) / count)
         return optimistic_values(Tables(transition, reward + bonus), slack, left)
+
+    return plan
+
+
+def bandits(bonus: float) -> Planner:
+    r"""Each state is a bandit of its own, whatever comes next: the posterior mean of the reward plus $c / \sqrt{1 + n}$.
+
+    Args:
+        bonus: The constant c.
+    """
+
+    def plan(known: Known, left: int, lived: int, rng: np.random.Generator) -> ActionValues:
+        return (known.expected().reward + bonus / np.sqrt(1 + known.tried))[None]
 
     return plan
 
@@ -269,6 +285,7 @@ def contenders(prior_mean: float = PRIOR_MEAN) -> dict[str, list[Player]]:
         "ucrl2": [planning(ucrl2(scaling)) for scaling in SCALINGS],
         "beb": [planning(beb(beta)) for beta in BONUSES],
         "beb each step": [planning(beb(beta), every_step=True) for beta in BONUSES],
+        "bandits": [planning(bandits(bonus), every_step=True) for bonus in BONUSES],
         "epsilon-greedy": [planning(posterior_mean, epsilon=epsilon) for epsilon in EPSILONS],
         "greedy": [planning(posterior_mean)],
         "q-learning": [partial(live, partial(QLearning, rate, epsilon=e)) for rate in RATES for e in EPSILONS],
