@@ -143,7 +143,7 @@ def ucrl2(scaling: float) -> Planner:
 
 
 def bandits(bonus: float) -> Planner:
-    r"""Each state is a bandit of its own, whatever comes next: the posterior mean of the reward plus $c / \sqrt{1 + n}$.
+    r"""Each state is a bandit, whatever comes next: the posterior mean of the reward plus $c / \sqrt{1 + n}$.
 
     Args:
         bonus: The constant c.
