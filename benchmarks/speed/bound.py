@@ -31,14 +31,14 @@ def bare_passes(learner: RL2, meta_steps: int) -> Callable[[], jax.Array]:
 
     def rollout(params: Params) -> jax.Array:
         def step(carry: Params, x: jax.Array) -> tuple[Params, jax.Array]:
-            carry, output = jax.vmap(learner.memory.step, (None, 0, 0))(params["memory"], carry, x)
+            carry, output = jax.vmap(learner.model.step, (None, 0, 0))(params["memory"], carry, x)
             return carry, sum_of(jax.vmap(heads, (None, 0))(params, output))
 
-        carry = jax.tree.map(lambda x: jnp.broadcast_to(x, (size, *x.shape)), learner.memory.begin(params["memory"]))
+        carry = jax.tree.map(lambda x: jnp.broadcast_to(x, (size, *x.shape)), learner.model.begin(params["memory"]))
         return jnp.sum(jax.lax.scan(step, carry, inputs.reshape(steps, size, width))[1])
 
     def loss(params: Params, part: jax.Array) -> jax.Array:
-        outputs = jax.vmap(learner.memory.unroll, (None, 1), 1)(params["memory"], part)
+        outputs = jax.vmap(learner.model.unroll, (None, 1), 1)(params["memory"], part)
         logits, value = jax.vmap(jax.vmap(heads, (None, 0)), (None, 0))(params, outputs)
         return jnp.mean(logits**2) + jnp.mean(value**2)
 

@@ -33,6 +33,10 @@ def test_learner_that_normalises(name):
     testing.check_host(tested)
 
 
+def test_learner_that_attends():
+    testing.check_learner(testing.small(LEARNERS["rl2"](memory="attention")), Clock(horizon=4))
+
+
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_environment(name):
     testing.check_environment(ENVIRONMENTS[name]())

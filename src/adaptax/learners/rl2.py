@@ -1,6 +1,7 @@
 """RL2: a recurrent policy whose hidden state is the learning algorithm."""
 
-from typing import NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 from adaptax.core.learner import Learner
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive
+from adaptax.nn.attention import attention
 from adaptax.nn.net import linear, linear_init
 from adaptax.nn.recurrent import Recurrent, gru, memory_misfits, normalising
 from adaptax.ops.distributions import Distribution, initial_log_std, policy_over
@@ -53,12 +55,12 @@ class RL2(Learner):
     The life's end ends the return. On unseen tasks it acts greedily: to explore is part of what it has learned.
 
     Attributes:
-        hidden: Units of the GRU.
+        hidden: Units of the memory.
+        memory: A GRU, or attention to all steps of a training life: quicker to learn with where much must be kept.
         tasks: Tasks in a meta-step.
         copies: Environment copies in one task, each with a memory of its own.
         episodes: Episodes in a training life; None is as many as the environment's protocol has.
-        across_episodes: Whether returns run on across episodes; False where every step pays alike, as in balancing:
-            then they stop at an episode's end, be it a time limit.
+        across_episodes: Whether returns run on across episodes; if not, as in balancing, an episode's end ends them.
         epochs: Passes over a batch of lives.
         minibatches: Parts of a pass.
         learning_rate: Step size of Adam, falling linearly to zero over the training.
@@ -81,6 +83,7 @@ class RL2(Learner):
     """
 
     hidden: Count = 64
+    memory: Literal["gru", "attention"] = "gru"
     tasks: Count = 1024
     copies: Count = 1
     episodes: Count | None = None
@@ -109,18 +112,19 @@ class RL2(Learner):
         return Schedule(1, self.bound.episode_steps * (episodes or self.episodes or self.bound.episodes), self.copies)
 
     @property
-    def memory(self) -> Recurrent:
+    def model(self) -> Recurrent:
         """The sequence model."""
-        memory = self.network or gru(self._reads, self.hidden)
-        return normalising(memory, self._reads) if self.normalise else memory
+        kinds = {"gru": gru, "attention": partial(attention, window=self.schedule().steps)}
+        model = self.network or kinds[self.memory](self._reads, self.hidden)
+        return normalising(model, self._reads) if self.normalise else model
 
     def init(self, key: PRNGKey) -> Meta:
         """Fresh parameters."""
         key_memory, key_policy, key_value = jax.random.split(key, 3)
         params = {
-            "memory": self.memory.init(key_memory),
-            "policy": linear_init(key_policy, self.memory.outputs, self.bound.action.size, 0.01),
-            "value": linear_init(key_value, self.memory.outputs, 1, 1.0),
+            "memory": self.model.init(key_memory),
+            "policy": linear_init(key_policy, self.model.outputs, self.bound.action.size, 0.01),
+            "value": linear_init(key_value, self.model.outputs, 1, 1.0),
             "log_std": initial_log_std(self.bound.action),
         }
         return Meta(params, self._optimiser().init(params), jnp.zeros((), jnp.int32))
@@ -128,14 +132,14 @@ class RL2(Learner):
     def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[tuple, PyTree]:
         """An empty memory."""
         del key, descriptor
-        return (), self.memory.begin(meta.params["memory"])
+        return (), self.model.begin(meta.params["memory"])
 
     def act(
         self, meta: Meta, inner: tuple, carry: PyTree, step: Step, key: PRNGKey, explore: bool
     ) -> tuple[Array, PyTree, Acted]:
         """One step of the memory, then an action; records log-probability and value."""
         del inner
-        carry, output = self.memory.step(meta.params["memory"], carry, self._inputs(step))
+        carry, output = self.model.step(meta.params["memory"], carry, self._inputs(step))
         policy, value = self._heads(meta.params, output)
         action = policy.sample(key) if explore else policy.mode()
         return action, carry, Acted(policy.log_prob(action), value)
@@ -150,11 +154,8 @@ class RL2(Learner):
         advantage = jax.vmap(self._advantages)(data)
         inputs = jax.vmap(jax.vmap(self._inputs))(data.step)
         batch = Batch(inputs, data.action, data.extras.log_prob, standardise(advantage), advantage + data.extras.value)
-        falling = (self.entropy_end - self.entropy) * meta.updates.astype(float) / self.meta_steps
-
-        def loss(params: PyTree, part: Batch) -> tuple[Array, Metrics]:
-            return self._loss(params, part, self.entropy + falling)
-
+        entropy = self.entropy + (self.entropy_end - self.entropy) * meta.updates.astype(float) / self.meta_steps
+        loss = lambda params, part: self._loss(params, part, entropy)
         state, metrics = minibatch_epochs(
             loss, self._optimiser(), meta[:2], batch, key, epochs=self.epochs, minibatches=self.minibatches
         )
@@ -176,10 +177,9 @@ class RL2(Learner):
         return policy, self.value_scale * linear(params["value"], output)[0]
 
     def _advantages(self, data: Transition) -> Float[Array, " L"]:
-        value = data.extras.value
-        following = jnp.append(value[1:], 0.0)  # the life's end ends the return
+        following = jnp.append(data.extras.value[1:], 0.0)  # the life's end ends the return
         follow = 1.0 - (data.terminated | data.truncated).astype(float) * float(not self.across_episodes)
-        return gae(data.reward, self.discount * follow, value, following, self.gae_lambda)
+        return gae(data.reward, self.discount * follow, data.extras.value, following, self.gae_lambda)
 
     def _loss(self, params: PyTree, part: Batch, entropy_weight: Array) -> tuple[Array, Metrics]:
         def one(output: Array, action: Array) -> tuple[Array, Array, Array]:
@@ -187,7 +187,7 @@ class RL2(Learner):
             return policy.log_prob(action), policy.entropy(), value
 
         part = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), part)  # [L, N]: as the memory computes, no copies between
-        outputs = jax.vmap(self.memory.unroll, (None, 1), 1)(params["memory"], part.inputs)
+        outputs = jax.vmap(self.model.unroll, (None, 1), 1)(params["memory"], part.inputs)
         log_prob, entropy, value = jax.vmap(jax.vmap(one))(outputs, part.action)
         gain = clipped_surrogate(log_prob, part.log_prob, part.advantage, self.clip)
         error = jnp.mean(((value - part.target) / self.value_scale) ** 2)
