@@ -95,6 +95,9 @@ PAIRS["rl2-gaussian-bandit"] = Pair("rl2", "gaussian-bandit", {}, "regret <= 5.0
 PAIRS["rl2-informative-bandit"] = Pair("rl2", "informative-bandit", {}, ">= 20.3, each seed, 3 minutes", 20_000)
 for name, fields, words in (("static", {}, "69.69"), ("drifting", DRIFTING, "70.59")):
     PAIRS[f"rl2-two-step-{name}"] = Pair("rl2", "two-step", fields, f">= 68.5 of {words}, each seed, 5 minutes", 20_000)
+PAIRS["rl2-tabular-mdp"] = Pair(
+    "rl2", "tabular-mdp", {}, ">= 150.2 in 30 minutes, each seed; >= 156.2 with its time", 20_000
+)
 DARK = ">= 95 % of the oracle once all is found (claim-dark.json), each seed, 10 minutes"
 MAZE = "last episode <= 1.5 x the shortest way in >= 90 % of mazes (claim-maze.json), each seed, 15 minutes"
 PAIRS |= {

@@ -26,6 +26,18 @@ RL2_INFORMATIVE: Fields = {
     "gae_lambda": 0.95,
     "value_scale": 20.0,
 }
+# Ten bandits in one life, one in each state: much to keep, and hardly anything to plan.
+RL2_TABULAR: Fields = {
+    "meta_steps": 800,
+    "memory": "attention",
+    "tasks": 128,
+    "minibatches": 8,
+    "learning_rate": 2e-3,
+    "discount": 0.5,
+    "gae_lambda": 0.5,
+    "entropy": 0.02,
+    "value_scale": 3.0,
+}
 RL2_GRID: Fields = {"meta_steps": 1200, "tasks": 512, "discount": 0.97, "gae_lambda": 0.9}
 # Four episodes in a training life: one to find the goal, the others to use it.
 RL2_POINT: Fields = {
@@ -67,6 +79,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
         "hard": RL2_LONG | {"meta_steps": 300, "entropy": 0.05},
     },
     ("rl2", "restless-bandit"): {"default": RL2_LONG | {"meta_steps": 250}},
+    ("rl2", "tabular-mdp"): {"default": RL2_TABULAR},
     ("rl2", "two-step"): {"default": RL2_LONG | {"meta_steps": 350, "tasks": 128}},
     ("rl2", "grid-navigation"): {"default": RL2_GRID | {"entropy": 0.06, "learning_rate": 5e-3}},
     ("rl2", "point-navigation"): {"default": RL2_POINT | {"discount": 0.95, "learning_rate": 2e-3}},
