@@ -72,7 +72,9 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
         "long": RL2_LONG | {"meta_steps": 400, "tasks": 512, "minibatches": 16},
     },
     ("rl2", "informative-bandit"): {"default": RL2_INFORMATIVE},
-    ("rl2", "gaussian-bandit"): {"default": RL2_LONG | {"meta_steps": 700, "tasks": 512, "minibatches": 16}},
+    ("rl2", "gaussian-bandit"): {
+        "default": RL2_LONG | {"meta_steps": 1000, "memory": "attention", "tasks": 128, "learning_rate": 2e-3}
+    },
     ("rl2", "dependent-bandit"): {
         "default": RL2_LONG | {"meta_steps": 250},
         # with less entropy, one seed in three commits itself too early
