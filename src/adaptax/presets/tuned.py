@@ -90,6 +90,17 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     # small minibatches, of 16 lives: where a way must be remembered, many updates teach more than exact ones
     ("rl2", "maze"): {"default": RL2_LONG | {"meta_steps": 500, "tasks": 128, "value_scale": 10.0}},
     ("multi-task", "maze"): {"default": POLICY | {"meta_steps": 100, "inner_lr": 0.1, "learning_rate": 3e-3}},
+    ("rl2", "mountain-treasure"): {
+        "default": RL2_LONG
+        | {
+            "meta_steps": 800,
+            "tasks": 128,
+            "learning_rate": 1e-3,
+            "discount": 0.95,
+            "entropy": 0.0,
+            "value_scale": 100.0,
+        }
+    },
     ("rl2", "cartpole"): {"default": RL2_CARTPOLE},
     ("maml", "point-navigation"): {"default": POINT_MAML | {"inner_lr": 1.0, "log_std": 0.0}},
     ("maml", "grid-navigation"): {
