@@ -286,7 +286,7 @@ def found_figure(found: dict[str, Any]) -> Figure:
         line(axes, times, found["found"], 0, "RL2", 100, marker="o", markersize=3)
         search = 100 * np.array(found["found by a systematic search"])
         axes.plot(times, search, color=MUTED, ls="--", marker="o", markersize=3, label="a systematic search")
-        axes.set(xlabel="steps lived", ylabel="% of tasks", ylim=(0, 104))
+        axes.set(xlabel="steps lived", ylabel="% of tasks", ylim=(0, 101))
         axes.legend(loc="lower right")
     return figure
 
