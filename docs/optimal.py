@@ -46,6 +46,7 @@ The optimum is exact (dynamic programming over what can be known, `adaptax.refer
 An agent that knew the task itself would earn more than it; no agent that must find out can. `evaluate` marks a result
 above it as an error of measurement. Classical algorithms have their constants tuned on tasks of their own. What they
 and the agents earn is measured on 20,000 tasks or more, and may by chance lie a little above the optimum.
+Where no optimum is known, an agent that is told the task gives a limit, after <.
 """
 
 
@@ -66,6 +67,7 @@ def row(words: str, data: dict[str, Any], file: str) -> list[str]:
     best = max(classical, key=lambda name: classical[name], default=None)
     beside = f"{classical[best]:.2f} ({best})" if best else ""
     optimal, lost = known.get("optimal"), "not known"
+    limit = f"**{optimal:.2f}**" if optimal is not None else f"< {known['oracle']:.2f}"
     if optimal is not None:
         lost = f"{optimal - data['total_return']:.3f} ({100 * data['normalised']:.1f} %)"
     seeds = ", ".join(f"{run['total_return']:.2f}" for run in data["runs"])
@@ -75,7 +77,7 @@ def row(words: str, data: dict[str, Any], file: str) -> list[str]:
         beside,
         f"{data['total_return']:.2f} ({low:.2f} to {high:.2f})",
         seeds,
-        f"**{optimal:.2f}**" if optimal is not None else "",
+        limit,
         lost,
         f"{data['train_seconds']:.0f} s",
     ]
@@ -303,7 +305,7 @@ def maze_figure(found: dict[str, Any]) -> Figure:
             )
         axes.axvline(1.5, color=MUTED, lw=0.8)
         axes.set(xlabel="steps of the episode, in shortest ways", ylabel="% of mazes", ylim=(0, 101), xlim=(1, 10))
-        axes.legend(loc="lower right")
+        axes.legend(loc="center right")
     return figure
 
 
