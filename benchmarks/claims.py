@@ -5,6 +5,7 @@
     python benchmarks/claims.py transfer     # what is learned on one distribution of arms is worth on another
     python benchmarks/claims.py dark doors   # what was found once is gone to at once, and how much is found
     python benchmarks/claims.py maze         # ways through unseen mazes
+    python benchmarks/claims.py climb        # what costs at first is not found out
     python benchmarks/claims.py gradient     # gradient against memory, as much experience for both
 
 Three trainings each, with the presets and seeds of `learning.py`; tasks and keys were used in no training.
@@ -18,6 +19,7 @@ import numpy as np
 
 import adaptax as ax
 from adaptax.envs.dark import DarkKeyDoor, DarkRoom, DarkRoomTask, KeyDoorTask
+from adaptax.envs.treasure import TOP
 from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.references.bandit_limits import Prior, two_armed
 from adaptax.references.dark import known_key_door_return, searched_doors, sweep_found
@@ -225,6 +227,17 @@ def gradient() -> dict[str, Any]:
     return {"claim": "gradient against memory, as much experience for both"} | found
 
 
+def climb() -> dict[str, Any]:
+    """How many lives climb the mountain, and how many come to the treasure."""
+    climbed, found = [], []
+    for run in runs_of(PAIRS["rl2-mountain-treasure"]):
+        data = ax.record(run, tasks=TASKS, seed=TEST_SEED).data
+        seen = np.asarray(data.step.observation)[0, :, 0, :, 0]
+        climbed.append(float((np.hypot(seen[..., 0], seen[..., 1]) < TOP).any(1).mean()))
+        found.append(float((flat(data.reward) > 0).any(1).mean()))
+    return {"claim": "RL2 does not find out that it pays to climb", "climbed": climbed, "found": found}
+
+
 def training_steps(learner_name: str, env_name: str) -> int:
     """Environment steps of a training with the preset."""
     learner, meta_steps = ax.preset(learner_name, env_name)
@@ -261,6 +274,7 @@ CLAIMS = {
     "dark": dark,
     "doors": doors,
     "maze": maze,
+    "climb": climb,
     "gradient": gradient,
 }
 

@@ -29,7 +29,7 @@ ROWS = {  # result -> words
     "rl2-dark-room": "a goal in a dark room, 8 episodes",
     "rl2-dark-key-door": "a key and a door in a dark room, 500 steps",
     "rl2-maze": "an unseen maze of 4 x 4 rooms, 384 steps",
-    "rl2-mountain-treasure": "a mountain that shows where the treasure lies, 1 episode",
+    "rl2-mountain-treasure": "a mountain that shows where a treasure lies, 1 episode",
 }
 NOT_CLASSICAL = ("optimal", "oracle", "random")
 AGAINST = ("point-navigation", "grid-navigation")
@@ -162,6 +162,15 @@ def page(results: Path, table: Any) -> str:
             f"in {near(plain['first'])}.",
             "![Ways of the first and the last episode](images/claim-maze.svg)",
             reproduce("maze"),
+        ]
+    if found := claim(results, "climb"):
+        share = lambda key: ", ".join(f"{100 * x:.1f} %" for x in found[key])
+        parts += [
+            "## What costs at first is not found out",
+            "From the top of the mountain one sees where the treasure lies. To climb costs more at first than to walk "
+            f"around, and pays. RL2 climbs in {share('climbed')} of its lives (each seed): it walks around the mountain "
+            f"until it comes to the treasure, in {share('found')}, as Zintgraf et al. report (2021, arXiv:2010.01062).",
+            reproduce("climb"),
         ]
     if found := claim(results, "gradient"):
         steps = ", ".join(f"{found[env]['rl2']['env_steps'] / 1e6:.1f} million on {env}" for env in AGAINST)
