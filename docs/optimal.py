@@ -168,7 +168,7 @@ def page(results: Path, table: Any) -> str:
         parts += [
             "## What costs at first is not found out",
             "From the top of the mountain one sees where the treasure lies. To climb costs more at first than to walk "
-            f"around, and pays. RL2 climbs in {share('climbed')} of its lives (each seed): it walks around the mountain "
+            f"around, and pays. RL2 climbs in {share('climbed')} of its lives (each seed): it walks around "
             f"until it comes to the treasure, in {share('found')}, as Zintgraf et al. report (2021, arXiv:2010.01062).",
             reproduce("climb"),
         ]
