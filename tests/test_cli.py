@@ -114,6 +114,7 @@ def test_help_wherever_it_stands_shows_one_spelling_of_each_field(capsys: pytest
         (["train", "rl2", "bernoulli-bandit", "--learner.lr", "1"], ["did you mean '--learner.learning-rate'"]),
         (["train", "rl2", "grid-navigation", "--lr", "0.1"], ["did you mean '--learner.learning-rate'"]),
         (["train", "rl2", "grid-navigation", "--learner.meta-steps", "9"], ["did you mean '--meta-steps'"]),
+        (["train", "rl2", "own.py:Line"], ["one of your own is trained in Python: ax.train(learner, Family(), ...)"]),
         (["cite", "cartpole"], ["no learner is called 'cartpole'; did you mean"]),
         (["train", "cartpole", "maml"], ["no learner is called 'cartpole'; LEARNER comes before ENV"]),
         (["train", "rl2", "bernoulli-bandit", "--meta-steps", "None"], ["--meta-steps is 'None'"]),
@@ -357,6 +358,8 @@ def test_a_run_on_an_environment_of_ones_own(capsys: pytest.CaptureFixture[str],
     run(capsys, "evaluate", str(folder), "--tasks", "2", "--env-file", f"{file.parent}/./{file.name}:Swing")
     kept = [json.loads(path.read_text())["asked"]["env_file"] for path in (folder / "eval").glob("*.json")]
     assert len(set(kept)) == 2  # each file that was named has a result of its own
+    code, out, _ = run(capsys, "resume", str(folder), "--env-file", f"{file}:Swing")
+    assert code == 0 and f"evaluate {folder} --env-file {file}:Swing" in out
     code, out, _ = run(capsys, "resume", str(folder), "--json", "--env-file", f"{file}:Swing")
     assert code == 0 and json.loads(out)["meta_steps"] == 1
     code, _, err = run(capsys, "evaluate", str(folder), "--env-file", f"{file}:Swing", "--env.arms", "3")

@@ -241,7 +241,7 @@ def test_an_instance_is_not_a_maker():
 
 
 def test_what_makes_no_environment_is_named():
-    with pytest.raises(TypeError, match="makes a NoneType"):
+    with pytest.raises(TypeError, match="makes something else: NoneType"):
         from_gymnasium(lambda: None)
 
 

@@ -85,7 +85,7 @@ def from_gymnasium(
     draw = _numbers(sample or (lambda rng: {"task": 0.0}))
     example = maker(draw(jax.random.key(0)))
     if not isinstance(example, gym.Env):
-        raise TypeError(f"what should make a Gymnasium environment makes a {type(example).__name__}")
+        raise TypeError(f"what should make a Gymnasium environment makes something else: {type(example).__name__}")
     limit = episode_steps or _time_limit(example)
     name = example.spec.id.replace("/", "-") if example.spec else type(example.unwrapped).__name__
     spaces = (to_space(example.observation_space), _flat(to_space(example.action_space)))

@@ -18,6 +18,7 @@ HELP = ("--help", "-h")
 # How the words that no option takes are written in usage lines; and what helps where one is missing.
 SHOWN = {"learner_name": "LEARNER", "env_name": "ENV", "family": "FILE.py:FAMILY"}
 NAMED = {"RUN": "`adaptax train` says where it made it", "FILE.py:FAMILY": "for example mine.py:Reactor"}
+OWN = "one of your own is trained in Python: ax.train(learner, Family(), ...)"
 Changes = dict[str, dict[str, Any]]  # the fields of "learner" and "env" that a command sets
 
 
@@ -192,6 +193,7 @@ def check_given(given: list[str], command: type) -> tuple[dict[str, Any], list[s
         if name in tables and word not in tables[name][1]:
             swapped = "env_name" in names and any(word in table for _, table in tables.values())
             hint = "LEARNER comes before ENV" if swapped else nearest(word, tables[name][1])
+            hint = OWN if ".py" in word else hint
             found.append(f"no {tables[name][0]} is called '{word}'; {hint}")
         if name == "family":
             found += file_problems(word, "FILE.py:FAMILY")

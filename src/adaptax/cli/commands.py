@@ -64,7 +64,7 @@ def resume(options: asked.Resume, changes: Changes) -> str:
     env = own_environment(options.env_file) if options.env_file else None
     show = Lines(f"going on with {options.run}")
     work = lambda: resume_run(options.run, progress=show, env=env)
-    return _finished(work, Path(options.run), options.json)
+    return _finished(work, Path(options.run), options.json, options.env_file)
 
 
 def program_called() -> str:
@@ -73,16 +73,17 @@ def program_called() -> str:
     return str(begun_as) if begun_as.name == "adaptax" and not shutil.which("adaptax") else "adaptax"
 
 
-def _finished(work: Any, folder: Path, as_json: bool) -> str:
+def _finished(work: Any, folder: Path, as_json: bool, env_file: str | None = None) -> str:
     """Runs a training and says what can be done next; a signal ends the process with its own exit code."""
     program = program_called()
+    it = f"{folder} --env-file {env_file}" if env_file else str(folder)
     try:
         run: Run = work()
     except Interrupted as interrupted:
-        say(f"{interrupted}; saved. To go on: {program} resume {folder}")
+        say(f"{interrupted}; saved. To go on: {program} resume {it}")
         sys.exit(interrupted.exit_code)
     except KeyboardInterrupt:
-        say(f"ended at once. To go on from the last checkpoint: {program} resume {folder}")
+        say(f"ended at once. To go on from the last checkpoint: {program} resume {it}")
         sys.exit(130)
     best = [float(score) for score in run.saved.best_score]
     steps = [int(step) for step in run.saved.best_step]
@@ -92,8 +93,8 @@ def _finished(work: Any, folder: Path, as_json: bool) -> str:
     shown = ", ".join(f"{score:.3f} at meta-step {step}" for score, step in zip(best, steps, strict=True))
     return (
         f"best on validation tasks: {shown}\n"
-        f"next:  {program} evaluate {folder}\n"
-        f"       {program} adapt {folder}\n"
+        f"next:  {program} evaluate {it}\n"
+        f"       {program} adapt {it}\n"
         f"       {program} report {folder}"
     )
 

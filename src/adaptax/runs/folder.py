@@ -100,7 +100,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
                 raise ValueError(f"{what} has no name or no fields")
         return {name: config[name] for name in ("learner", "environment", "settings")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        found = [f.parent for home in (folder, Path("runs")) for f in home.glob("*/config.json")]
+        found = [f.parent for home in {folder, Path("runs")} for f in home.glob("*/config.json")]
         newest = sorted(found, key=lambda run: run.stat().st_mtime)[-3:]
         remedy = f"the newest runs are {', '.join(map(str, newest))}" if newest else "`adaptax train` makes one"
         raise CheckpointError(f"{folder} is not a run folder: it has no readable config.json; {remedy}") from error

@@ -55,7 +55,7 @@ def stored_environment(config: dict[str, Any]) -> AbstractEnvironment:
     name, fields = config["environment"]["name"], config["environment"]["fields"]
     if name not in ENVIRONMENTS:
         raise ConfigError(
-            f"this run was trained on your own environment '{name}'; give env= (or --env-file on the command line)"
+            f"this run was trained on your own environment '{name}'; give --env-file file.py:Name (in Python env=)"
         )
     return complete(make(name, **fields), fields)
 
