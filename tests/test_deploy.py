@@ -78,7 +78,7 @@ def test_runs_in_folders_are_opened_with_what_they_cannot_hold(tmp_path: Path) -
         ax.load(tmp_path / "run", env=env)
     with pytest.raises(ConfigError, match="own inner_loss"):
         ax.adapt(tmp_path / "run", env=env)
-    with pytest.raises(ConfigError, match="give env="):
+    with pytest.raises(ConfigError, match=r"in Python env="):
         ax.adapt(tmp_path / "run", learner=learner)
     agent = ax.load(tmp_path / "run", env=env, learner=learner)
     jax.tree.map(np.testing.assert_array_equal, agent.meta, ax.load(run).meta)

@@ -400,7 +400,7 @@ def test_an_environment_of_ones_own_must_be_given_again(tmp_path: Path) -> None:
     env = OwnBandit(arms=3, pulls=4)
     run = ax.train(RANDOM, env, meta_steps=1, out=tmp_path / "run")
     for opening in (open_run, opened, ax.resume):
-        with pytest.raises(ConfigError, match="your own environment 'OwnBandit'; give env="):
+        with pytest.raises(ConfigError, match="your own environment 'OwnBandit'; give --env-file"):
             opening(tmp_path / "run")
     again = opened(tmp_path / "run", env)
     assert again.env is env and opened(run, ENV) is run
