@@ -31,10 +31,6 @@ from learning import BANDIT, CACHE, DRIFTING, GRID, PAIRS, POINT, Pair, trained,
 
 SEEDS, TASKS, TEST_SEED = 3, 5000, 1
 NEAR = 1.5
-FOUND = {
-    "claim": "what was found once is gone to at once",
-    "bar": ">= 0.95 of the oracle from then on, each seed, 10 minutes",
-}
 WAYS = np.linspace(1, 10, 91)  # in shortest ways
 PULLS = 100
 TWO_ARMS = {"arms": 2, "pulls": PULLS}
@@ -44,6 +40,11 @@ BEST: dict[Prior, float] = {"independent": 2 / 3, "uniform": 0.75, "easy": 0.9, 
 def runs_of(pair: Pair) -> list[Run]:
     """One training for each seed."""
     return [trained(pair, seed)[0] for seed in range(SEEDS)]
+
+
+def lives_of(name: str) -> list[ax.Lives]:
+    """What the runs of a pair, one for each seed, lived in the same unseen tasks."""
+    return [ax.record(run, tasks=TASKS, seed=TEST_SEED) for run in runs_of(PAIRS[name])]
 
 
 def curve(values: np.ndarray) -> dict[str, Any]:
@@ -62,9 +63,8 @@ def schedule() -> dict[str, Any]:
     """How often each pull is what the Bayes-optimal policy would have pulled, knowing what the agent knew."""
     prefers = two_armed(PULLS, keep=True).prefers
     agrees, explores = [], []
-    for run in runs_of(PAIRS["rl2-two-arms"]):
-        lived = ax.record(run, tasks=TASKS, seed=TEST_SEED).data
-        action, reward = flat(lived.action), flat(lived.reward)
+    for _, data in lives_of("rl2-two-arms"):
+        action, reward = flat(data.action), flat(data.reward)
         agrees.append(agreement(action, reward > 0, prefers))
         explores.append(np.abs(np.diff(action, axis=1, prepend=action[:, :1])))  # 1 where the arm changes
     return {
@@ -90,10 +90,10 @@ def planning() -> dict[str, Any]:
     """How often a choice is repeated, by whether it was rewarded and by which transition."""
     found = {}
     for name, fields in (("static", {}), ("drifting", DRIFTING)):
-        lives = []
-        for run in runs_of(PAIRS[f"rl2-two-step-{name}"]):
-            data = ax.record(run, tasks=TASKS, seed=TEST_SEED).data
-            lives.append(stays(flat(data.action), flat(data.step.observation), flat(data.reward)))
+        lives = [
+            stays(flat(data.action), flat(data.step.observation), flat(data.reward))
+            for _, data in lives_of(f"rl2-two-step-{name}")
+        ]
         found[name] = {
             case: curve(np.stack([getattr(life, case) for life in lives])[..., None])
             for case in (*Stays._fields, "interaction")
@@ -130,27 +130,29 @@ def transfer() -> dict[str, Any]:
 def dark() -> dict[str, Any]:
     """Goals found by the end of each episode, and what is earned from then on, as a share of what knowing earns."""
     room = DarkRoom()
-    lives = [ax.record(run, tasks=TASKS, seed=TEST_SEED) for run in runs_of(PAIRS["rl2-dark-room"])]
-    found = [after_finding(tasks, flat(data.reward).reshape(TASKS, room.tries, room.horizon)) for tasks, data in lives]
-    return FOUND | {
-        "steps": room.horizon,
-        "found": curve(np.stack([done for done, _ in found])),
-        "found by a systematic search": sweep_found(room.size, room.horizon, room.tries).tolist(),
-        "share of the oracle": [share for _, share in found],
-    }
+    shape = (TASKS, room.tries, room.horizon)
+    found = [after_finding(tasks, flat(data.reward).reshape(shape)) for tasks, data in lives_of("rl2-dark-room")]
+    return finding(found, sweep_found(room.size, room.horizon, room.tries), room.horizon)
 
 
 def doors() -> dict[str, Any]:
     """The same where a key must be found first: doors opened by the end of each longest episode's time."""
-    room = DarkKeyDoor()
-    lives = [ax.record(run, tasks=TASKS, seed=TEST_SEED) for run in runs_of(PAIRS["rl2-dark-key-door"])]
+    room, lives = DarkKeyDoor(), lives_of("rl2-dark-key-door")
+    ends = room.horizon * np.arange(1, room.tries + 1)
     found = [after_opening(tasks, flat(data.reward), flat(data.terminated)) for tasks, data in lives]
     searched = searched_doors(room, lives[0].tasks, room.tries)[0]
-    ends = room.horizon * np.arange(1, room.tries + 1)
-    return FOUND | {
-        "steps": room.horizon,
-        "found": curve(np.stack([done[:, ends - 1] for done, _ in found])),
-        "found by a systematic search": (searched[:, None] <= ends).mean(0).tolist(),
+    by_ends = [(opened[:, ends - 1], share) for opened, share in found]
+    return finding(by_ends, (searched[:, None] <= ends).mean(0), room.horizon)
+
+
+def finding(found: list[tuple[np.ndarray, float]], searched: np.ndarray, steps: int) -> dict[str, Any]:
+    """Of what each seed found `[N, points]` and what that was worth, beside a search; a point every so many steps."""
+    return {
+        "claim": "what was found once is gone to at once",
+        "bar": ">= 0.95 of the oracle from then on, each seed, 10 minutes",
+        "steps": steps,
+        "found": curve(np.stack([done for done, _ in found])),
+        "found by a systematic search": searched.tolist(),
         "share of the oracle": [share for _, share in found],
     }
 
@@ -186,8 +188,7 @@ def maze() -> dict[str, Any]:
     found = {}
     for learner in ("rl2", "multi-task"):
         first, last = [], []
-        for run in runs_of(PAIRS[f"{learner}-maze"]):
-            tasks, data = ax.record(run, tasks=TASKS, seed=TEST_SEED)
+        for tasks, data in lives_of(f"{learner}-maze"):
             steps = episode_steps(flat(data.terminated), flat(data.truncated)) / maze_ways(tasks)[:, None]
             first.append(steps[:, 0])
             last.append(steps[:, 1])
@@ -219,23 +220,22 @@ def spread(ways: np.ndarray) -> dict[str, Any]:
     }
 
 
+def climb() -> dict[str, Any]:
+    """How many lives climb the mountain, and how many come to the treasure."""
+    climbed, found = [], []
+    for _, data in lives_of("rl2-mountain-treasure"):
+        seen = np.asarray(data.step.observation)[0, :, 0, :, 0]
+        climbed.append(float((np.hypot(seen[..., 0], seen[..., 1]) < TOP).any(1).mean()))
+        found.append(float((flat(data.reward) > 0).any(1).mean()))
+    return {"claim": "RL2 does not find out that it pays to climb", "climbed": climbed, "found": found}
+
+
 def gradient() -> dict[str, Any]:
     """MAML and RL2 trained on the same tasks with as many environment steps, and what they earn in unseen ones."""
     for env in (POINT, GRID):
         assert training_steps("maml", env) == training_steps("rl2", env), f"{env}: one of them would see more"
     found = {env: {learner: trained_on_steps(learner, env) for learner in ("maml", "rl2")} for env in (POINT, GRID)}
     return {"claim": "gradient against memory, as much experience for both"} | found
-
-
-def climb() -> dict[str, Any]:
-    """How many lives climb the mountain, and how many come to the treasure."""
-    climbed, found = [], []
-    for run in runs_of(PAIRS["rl2-mountain-treasure"]):
-        data = ax.record(run, tasks=TASKS, seed=TEST_SEED).data
-        seen = np.asarray(data.step.observation)[0, :, 0, :, 0]
-        climbed.append(float((np.hypot(seen[..., 0], seen[..., 1]) < TOP).any(1).mean()))
-        found.append(float((flat(data.reward) > 0).any(1).mean()))
-    return {"claim": "RL2 does not find out that it pays to climb", "climbed": climbed, "found": found}
 
 
 def training_steps(learner_name: str, env_name: str) -> int:

@@ -140,36 +140,37 @@ def page(results: Path, table: Any) -> str:
             "## What was found once is gone to at once",
             "A dark room has 81 cells, and an episode of 20 steps sees at most 20 of them. Drawn is the share of tasks "
             "in which RL2 has found the goal by the end of each episode, beside a systematic search. From then on it "
-            f"earns {shares(found)} (each seed) of what an agent earns that is told where the goal is.",
+            f"earns {percents(found['share of the oracle'])} (each seed) of what an agent earns that is told where the "
+            "goal is.",
             "![Goals found, episode by episode](images/claim-dark.svg)",
             reproduce("dark"),
         ]
     if found := claim(results, "doors"):
         parts += [
             "With a key and a door it is harder: the door opens only to who has found the key in the same episode, and "
-            f"which steps led there is known only then. Once it has opened the door, RL2 earns {shares(found)}.",
+            "which steps led there is known only then. Once it has opened the door, RL2 earns "
+            f"{percents(found['share of the oracle'])}.",
             "![Doors opened](images/claim-doors.svg)",
             reproduce("doors"),
         ]
     if found := claim(results, "maze"):
         ours, plain = found["rl2"], found["multi-task"]
-        near = lambda ways: ", ".join(f"{100 * x:.1f} %" for x in ways["near"])
         parts += [
             "## A maze walked once is known",
             "Mazes of 4 x 4 rooms that were not trained on, of which the agent sees the walls around it. In its last "
-            f"whole episode RL2 takes at most 1.5 times the shortest way in {near(ours['last'])} of the mazes (each "
-            f"seed), in its first in {near(ours['first'])}; a policy without memory, trained on all mazes at once, "
-            f"in {near(plain['first'])}.",
+            f"whole episode RL2 takes at most 1.5 times the shortest way in {percents(ours['last']['near'])} of the "
+            f"mazes (each seed), in its first in {percents(ours['first']['near'])}; a policy without memory, trained "
+            f"on all mazes at once, in {percents(plain['first']['near'])}.",
             "![Ways of the first and the last episode](images/claim-maze.svg)",
             reproduce("maze"),
         ]
     if found := claim(results, "climb"):
-        share = lambda key: ", ".join(f"{100 * x:.1f} %" for x in found[key])
         parts += [
             "## What costs at first is not found out",
             "From the top of the mountain one sees where the treasure lies. To climb costs more at first than to walk "
-            f"around, and pays. RL2 climbs in {share('climbed')} of its lives (each seed): it walks around "
-            f"until it comes to the treasure, in {share('found')}, as Zintgraf et al. report (2021, arXiv:2010.01062).",
+            f"around, and pays. RL2 climbs in {percents(found['climbed'])} of its lives (each seed): it walks around "
+            f"until it comes to the treasure, in {percents(found['found'])}, as Zintgraf et al. report (2021, "
+            "arXiv:2010.01062).",
             reproduce("climb"),
         ]
     if found := claim(results, "gradient"):
@@ -204,9 +205,9 @@ def reproduce(name: str) -> str:
     return f"`python benchmarks/claims.py {name}`; [all numbers](../benchmarks/results/claim-{name}.json)."
 
 
-def shares(found: dict[str, Any]) -> str:
-    """Shares of the oracle, each seed."""
-    return ", ".join(f"{100 * share:.1f} %" for share in found["share of the oracle"])
+def percents(shares: list[float]) -> str:
+    """A share for each seed."""
+    return ", ".join(f"{100 * share:.1f} %" for share in shares)
 
 
 def versions(found: dict[str, Any]) -> list[str]:

@@ -40,15 +40,7 @@ RL2_TABULAR: Fields = {
 }
 RL2_GRID: Fields = {"meta_steps": 1200, "tasks": 512, "discount": 0.97, "gae_lambda": 0.9}
 # Four episodes in a training life: one to find the goal, the others to use it.
-RL2_POINT: Fields = {
-    "meta_steps": 375,
-    "tasks": 128,
-    "episodes": 4,
-    "minibatches": 8,
-    "gae_lambda": 0.9,
-    "value_scale": 30.0,
-    "entropy": 0.0,
-}
+RL2_POINT: Fields = RL2_LONG | {"meta_steps": 375, "tasks": 128, "episodes": 4, "entropy": 0.0}
 RL2_CARTPOLE: Fields = {"meta_steps": 500, "tasks": 64, "across_episodes": False, "gae_lambda": 0.95}
 
 # Three steps of falling size, and an outer loss on what follows each of them.
