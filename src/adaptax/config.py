@@ -120,7 +120,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known, word = sorted(known), _word(name)
     close = [other for other in known if _word(other) == word]  # --learner.meta-steps: --meta-steps
     close = close or [other for other in known if _initials(other) == word]  # lr: learning-rate
-    close = close or difflib.get_close_matches(name, known, 1, 0.5)
+    likely = difflib.get_close_matches(word, [_word(other) for other in known], 1, 0.5)
+    close = close or [other for other in known if _word(other) in likely]
     return f"did you mean '{close[0]}'?" if close else "it is one of " + ", ".join(known)
 
 

@@ -356,7 +356,7 @@ def given_task(env: AbstractEnvironment, given: Any) -> Task:
     except (ValueError, TypeError, RecursionError) as error:
         why = f"it is no JSON ({error})" if isinstance(error, json.JSONDecodeError) else error
         raise ConfigError(
-            f"the task does not fit {name_of(env)}: {why}; an example: {json.dumps(_example(like))}"
+            f"the task does not fit {name_of(env)}: {why}; an example: {json.dumps(_example(like, 20))}"
         ) from error
     return task
 
@@ -393,12 +393,15 @@ def _number(like: np.ndarray, given: Any, where: str) -> np.ndarray:
     return array
 
 
-def _example(like: Any) -> Any:
+def _example(like: Any, longest: int | None = None) -> Any:
+    """A task as JSON has it; of arrays of more numbers than `longest` only how many."""
     if isinstance(like, dict) or hasattr(like, "_fields"):
         parts = like if isinstance(like, dict) else like._asdict()
-        return {name: _example(value) for name, value in parts.items()}
+        return {name: _example(value, longest) for name, value in parts.items()}
     if isinstance(like, tuple | list):
-        return [_example(value) for value in like]
+        return [_example(value, longest) for value in like]
     if not isinstance(like, np.ndarray):
         return repr(like)
+    if longest and like.size > longest:
+        return f"lists of {' x '.join(map(str, like.shape))} numbers"
     return np.round(like.astype(float), 3).tolist() if like.dtype.kind == "f" else like.tolist()

@@ -104,6 +104,7 @@ class Evaluation(NamedTuple):
             "ci95": {name: [x.tolist() for x in intervals[name]] for name in fields}
             | {"iqm": [float(low), float(high)]},
             "references": self.references,
+            "regret": float(self.references.get("oracle", np.nan) - means["total_return"]),
             "above_optimum": self._above(means["total_return"], intervals["total_return"][0]),
             "normalised": self.normalised,
             "normalised_by": self.scale and self.scale.by,
@@ -144,13 +145,15 @@ class Evaluation(NamedTuple):
         number = lambda count, what: f"{count} {what}{'' if count == 1 else 's'}"
         drawn = f"{number(self.tasks, self.split + ' task')}, {number(self.seeds, 'seed')}"
         beside = Table(title=f"{self.learner} on {self.environment}\n{drawn}")
-        for heading in ("policy", "total return", "95 % interval"):
+        headings = ["policy", "total return", "95 % interval"] + ["regret"] * (data["regret"] is not None)
+        for heading in headings:
             beside.add_column(heading, justify="left" if heading == "policy" else "right")
         own = interval_text(*data["ci95"]["total_return"])
         rows = [(f"{self.learner} ({self.checkpoint})", data["total_return"], own, "bold")]
         rows += [(name, value, "exact" if name == "optimal" else "", "") for name, value in data["references"].items()]
         for name, value, beyond, style in sorted(rows, key=lambda row: -np.inf if row[1] is None else -row[1]):
-            beside.add_row(name, number_text(value), beyond, style=style)
+            regret = [] if None in (value, data["regret"]) else [number_text(data["references"]["oracle"] - value)]
+            beside.add_row(name, number_text(value), beyond, *regret, style=style)
         if "optimal" in data["references"]:
             beside.caption = "optimal is exact; values measured on these tasks may by chance lie above it"
         if data["above_optimum"]:

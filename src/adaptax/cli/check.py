@@ -162,7 +162,10 @@ def check(words: Words, command: type, configs: dict[str, Any]) -> tuple[Any, Ch
         group = name[2:].rpartition(".")[0]
         if name not in known:  # the fields of what is itself misspelt cannot be judged
             heard = found if not group or group in configs else elsewhere
-            heard.append(f"no option is called '{name}'; {nearest(name, known)}")
+            hint = nearest(name, known)
+            if group == "env" and "--env-file" in words.options:
+                hint = "set the fields of your own in its file, and name what has them: mine = Family(size=3)"
+            heard.append(f"no option is called '{name}'; {hint}")
             continue
         problem, value = _parsed(name, known[name], text)
         found += problem

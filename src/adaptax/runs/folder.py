@@ -44,7 +44,7 @@ def create_folder(folder: Path, config: dict[str, Any]) -> None:
         folder.mkdir(parents=True)
     except FileExistsError as error:
         raise RunBusyError(
-            f"{folder} exists already; give another --out, or go on with: adaptax resume {folder}"
+            f"{folder} exists already; give another one (out), or go on with: adaptax resume {folder}"
         ) from error
     info = {
         "id": folder.name,

@@ -170,25 +170,27 @@ def check_descriptors(env: AbstractEnvironment) -> None:
     """`describe` gives one finite vector of floats, as long as the spec says, in every split."""
     if isinstance(env, Environment):
         _traced(env, "describe", _shape_of_task(env))
-    wanted = env.spec().descriptor
+    lengths = {}
     for split in env.tasks.names:
         found = env.describe(jax.tree.map(lambda x: x[0], _draw(env, split)))
         require(
-            found.ndim == 1,
-            f"describe must return a vector, not an array of shape {found.shape}",
+            np.ndim(found) == 1,
+            f"describe must return a vector, not {'one number' if np.ndim(found) == 0 else f'shape {np.shape(found)}'}",
             "join all features with jnp.concatenate, or x[None] for a single one",
         )
         require(
-            jnp.issubdtype(found.dtype, jnp.floating),
-            f"describe must return floats, not {found.dtype}",
+            hasattr(found, "dtype") and jnp.issubdtype(found.dtype, jnp.floating),
+            f"describe must return floats, not {getattr(found, 'dtype', type(found).__name__)}",
             "end with .astype(float)",
         )
-        require(
-            len(found) == wanted,
-            f"describe gives {len(found)} features on '{split}' and {wanted} on 'train'",
-            "describe every task by the same features",
-        )
+        lengths[split] = len(found)
         require_finite(found, f"the descriptor of a task of '{split}'", "mind divisions by zero and logarithms")
+    told = [f"{length} features on '{split}'" for split, length in lengths.items()]
+    require(
+        len({*lengths.values()}) == 1,
+        f"describe gives {', '.join(told)}",
+        "describe every task by the same features",
+    )
 
 
 def check_observations(env: Environment) -> None:

@@ -3,10 +3,13 @@
 import dataclasses
 import sysconfig
 import traceback
+from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
+
+from adaptax.core.env import Environment
 
 PACKAGE = str(Path(__file__).parents[1])
 NOT_THE_USERS = (PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<frozen")
@@ -76,6 +79,8 @@ def explained(error: Exception, method: str | None = None) -> tuple[str, str]:
             return f"{name} {meaning.problem}{place}", meaning.remedy
     said = str(error).strip().partition("\n")[0]
     remedy = "correct that line" if frames else "nothing of it is in a file of yours: see what the method returns"
+    if not frames and isinstance(error, TypeError) and "argument" in said and (contract := getattr(Environment, name, 0)):
+        remedy = f"declare it as def {name}({', '.join(signature(contract).parameters)})"
     return f"{name} raises {type(error).__name__}: {said}{place}", remedy
 
 
