@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptax.config import attributes_of, fields_of
+from adaptax.core.env import AbstractEnvironment
 from adaptax.core.learner import BINDING, Learner
 from adaptax.presets import DEFAULT_META_STEPS
 from adaptax.presets.tuned import TUNED
@@ -208,7 +209,10 @@ def page(kind: str, name: str, entry: Any, results: Path) -> str:
     """The page of one learner or environment."""
     config, text = entry(), sections_of(entry.__doc__ or "")
     source = Path(inspect.getsourcefile(type(config)) or "").relative_to(ROOT).as_posix()
-    picture = [f"![Three tasks as an episode begins](../images/{kind}/{name}.svg)"] if kind == "environments" else []
+    picture = []
+    if isinstance(config, AbstractEnvironment):
+        shows = f"Three tasks as an episode begins. {inspect.cleandoc(config.render.__doc__ or '')}"
+        picture = [f"![{shows}](../images/{kind}/{name}.svg)", f"*{shows}*"]
     parts = [f"# {name}", f"**{text['summary']}**", *picture, text["body"], usage(kind, name)]
     if isinstance(config, Learner):
         sees = {"never": "nothing", "training": "in training only", "always": "always"}[config.privileged]

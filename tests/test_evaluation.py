@@ -56,6 +56,10 @@ def test_the_score_follows_the_samples(random: ax.Run) -> None:
     assert half.normalised == pytest.approx(0.5) and half.as_dict()["normalised"] == pytest.approx(0.5)
     assert half.as_dict()["env_steps"] == 3 * one.env_steps == 3 * 20 * 4
     assert not half.as_dict()["above_optimum"]
+    assert half.as_dict()["regret"] == pytest.approx(one.references["oracle"] - (zero + best) / 2)
+    assert "regret" in half.table()
+    unknown = half._replace(references={"random": zero})
+    assert unknown.as_dict()["regret"] is None and "regret" not in unknown.table()
 
 
 def test_more_than_the_optimum_is_an_error_of_measurement_but_luck_is_not(random: ax.Run) -> None:

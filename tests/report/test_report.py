@@ -223,6 +223,16 @@ def test_validations_of_other_things_are_other_figures(make_run):
     assert "Life return in training" in text and "Episode return in training" in text
 
 
+def test_it_says_in_which_fields_runs_differ(make_run):
+    folders = [make_run("a"), make_run("b"), make_run("c", "maml")]
+    config = json.loads((folders[1] / "config.json").read_text())
+    config["learner"]["fields"]["hidden"] = 64
+    (folders[1] / "config.json").write_text(json.dumps(config))
+    text = words(read(write_report(folders)))
+    assert "differs in" in text and "hidden 8 rl2 · b" in text and "hidden 64 maml" in text  # maml is not rl2
+    assert "differs in" not in words(read(write_report(folders[1:])))
+
+
 def test_two_results_of_one_run_are_told_apart(make_run):
     text = words(read(write_report([make_run(results=[RESULT, RESULT | {"checkpoint": "last"}])])))
     assert "rl2 (best)" in text and "rl2 (last)" in text

@@ -91,6 +91,16 @@ class WholeDescriptor(Clock):
         return task[None]
 
 
+class OneNumber(Clock):
+    def describe(self, task):
+        return task.astype(float)
+
+
+class WithoutKey(Clock):
+    def step(self, task, state, action):
+        return super().step(task, state, action, jax.random.key(0))
+
+
 TICKS = itertools.count()
 
 
@@ -109,6 +119,8 @@ TICKS = itertools.count()
         (OneSampler, "tasks is a function, not a TaskSplit"),
         (UndescribedTest, "descriptor of a task .* is not finite"),
         (WholeDescriptor, "must return floats"),
+        (OneNumber, "must return a vector, not one number"),
+        (WithoutKey, r"step raises TypeError[^;]*; declare it as def step\(self, task, state, action, key\)"),
     ],
 )
 def test_a_broken_environment_is_caught(env, message):

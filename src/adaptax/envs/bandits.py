@@ -61,7 +61,7 @@ class Bandit(Environment):
         return self.best - (jnp.max(means) - expected) if in_training(split) else expected
 
     def render(self, task: Task, state: PyTree) -> Scene:
-        """The arms' means."""
+        """The arms' means, as bars from 0 to 1."""
         del state
         means = np.asarray(self.means(task))
         return bars(means, max(1.0, float(means.max())))

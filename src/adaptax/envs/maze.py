@@ -160,7 +160,7 @@ class Maze(Environment):
         return jnp.concatenate([walls, 2.0 * (ends - 1.0) / (self.width - 1) - 1.0])
 
     def render(self, task: MazeTask, state: GridState) -> Scene:
-        """The map, and the goal where it is seen."""
+        """The map, filled up with walls to the size of the largest that is drawn; the goal where it is seen."""
         goal, agent = task.goal - 1, state.position - 1
         hidden = () if self.view == "full" else (spot(goal),)
         return cells(np.asarray(task.walls)[1:-1, 1:-1], (mark(goal, "goal"), mark(agent, "agent")), hidden)

@@ -128,7 +128,7 @@ class TwoStep(Environment):
         return jnp.append(task.better.astype(float), task.pays)
 
     def render(self, task: TwoStepTask, state: TwoStepState) -> Scene:
-        """The three states, and which of the second ones is good now."""
+        """The first state, and the two that it leads to: coloured the one that is good now."""
         spots = ((2.0, 3.0), (0.8, 1.0), (3.2, 1.0))
         ways = [Path(np.array([spots[0], spot]), "wall") for spot in spots[1:]]
         discs = [Disc(*spot, 0.5, "floor") for spot in spots]

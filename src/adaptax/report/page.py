@@ -71,7 +71,8 @@ NOT = {False: "not evaluated", True: "only elsewhere"}  # whether there are resu
 def runs_table(folders: list[Folder]) -> Markup:
     """One row a run."""
     head = ["run", "environment", "status", "seeds", "meta-steps", "best validation", "total return", "normalised"]
-    rows = []
+    rows, differing = [], what_differs(folders)
+    head += ["differs in"] * any(differing)
     for index, folder in enumerate(folders):
         data = main_result(folder)
         score = f"{text(data['total_return'])} ({bounds(data, 'total_return')})" if data else NOT[bool(folder.results)]
@@ -88,9 +89,22 @@ def runs_table(folders: list[Folder]) -> Markup:
                 *cells,
                 score.removesuffix(" ()"),
                 normalised_cell(data),
+                *[differing[index]] * any(differing),
             ]
         )
     return table(head, rows)
+
+
+def what_differs(folders: list[Folder]) -> list[str]:
+    """For each run the fields in which it differs from those of the same learner or environment, with their values."""
+    told: list[list[str]] = [[] for _ in folders]
+    for group in ("learner", "environment"):
+        names = [clean(folder.config[group].get("name")) for folder in folders]
+        fields = [folder.config[group].get("fields") or {} for folder in folders]
+        for words, name, own in zip(told, names, fields, strict=True):
+            alike = [other for other, called in zip(fields, names, strict=True) if called == name]
+            words += [f"{clean(f)} {clean(own[f])}" for f in own if any(other.get(f) != own[f] for other in alike)]
+    return [", ".join(words) for words in told]
 
 
 def tiles(folder: Folder) -> list[Markup]:
