@@ -76,7 +76,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("rl2", "tabular-mdp"): {"default": RL2_TABULAR},
     ("rl2", "two-step"): {"default": RL2_LONG | {"meta_steps": 350, "tasks": 128}},
     ("rl2", "grid-navigation"): {"default": RL2_GRID | {"entropy": 0.06, "learning_rate": 5e-3}},
-    ("rl2", "point-navigation"): {"default": RL2_POINT | {"discount": 0.95, "learning_rate": 2e-3}},
+    ("rl2", "point-navigation"): {"default": RL2_POINT | {"discount": 0.99, "learning_rate": 4e-3}},
     # with less entropy it commits itself to a part of the room
     ("rl2", "dark-room"): {"default": RL2_LONG | {"meta_steps": 700, "entropy": 0.03}},
     # small minibatches, of 16 lives: where a way must be remembered, many updates teach more than exact ones
