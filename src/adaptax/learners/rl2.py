@@ -77,7 +77,8 @@ class RL2(Learner):
         network: Another memory in place of the GRU.
 
     References:
-        Duan et al., 2016, arXiv:1611.02779 (bandits: table 1); Wang et al., 2016, arXiv:1611.05763.
+        Duan et al., 2016, arXiv:1611.02779 (bandits: table 1); Wang et al., 2016, arXiv:1611.05763; attention
+        as memory: Mishra et al., 2018, arXiv:1707.03141.
 
     Differences from the paper: PPO in place of TRPO; no weight normalisation; 64 units in place of 256 by default.
     """
@@ -195,5 +196,4 @@ class RL2(Learner):
         return loss, {"entropy": jnp.mean(entropy), "value_error": error}
 
     def _optimiser(self) -> optax.GradientTransformation:
-        updates = self.meta_steps * self.epochs * self.minibatches
-        return clipped_adam(self.learning_rate, self.max_gradient, updates)
+        return clipped_adam(self.learning_rate, self.max_gradient, self.meta_steps * self.epochs * self.minibatches)
