@@ -110,8 +110,8 @@ def page(results: Path, table: Any) -> str:
             "## It learns when to explore",
             "Two independent arms, 100 pulls: how often RL2 pulls an arm that the Bayes-optimal policy would pull, "
             f"knowing what RL2 knew then. On average over the life it is {100 * np.mean(mean):.1f} % of the pulls, in "
-            f"the first ten {100 * np.mean(mean[:10]):.1f} %; a coin would in half of them, and more often only where both "
-            "arms are as good. Nobody told it what exploration is.",
+            f"the first ten {100 * np.mean(mean[:10]):.1f} %; a coin would in half of them, and more often only where "
+            "both arms are as good. Nobody told it what exploration is.",
             "![Agreement with the optimal policy, pull by pull](images/claim-schedule.svg)",
             reproduce("schedule"),
         ]

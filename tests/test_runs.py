@@ -177,7 +177,7 @@ def test_a_callback_that_raises_leaves_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_second_ctrl_c_ends_at_once_and_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pressed(learner: Any, env: Any, states: Any, **_: Any) -> Iterator:
+    def pressed(learner: Any, env: Any, states: Any, *_: Any) -> Iterator:
         jax.tree.map(lambda x: x.delete(), states)  # as a chunk under way has its input donated
         for _press in range(2):
             os.kill(os.getpid(), signal.SIGINT)
@@ -192,7 +192,7 @@ def test_a_second_ctrl_c_ends_at_once_and_is_written_down(tmp_path: Path, monkey
 
 
 def test_an_error_within_a_chunk_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(learner: Any, env: Any, states: Any, **_: Any) -> Iterator:
+    def failing(learner: Any, env: Any, states: Any, *_: Any) -> Iterator:
         jax.tree.map(lambda x: x.delete(), states)
         yield 1 / 0
 
@@ -390,7 +390,10 @@ def test_only_resume_opens_a_run_without_a_checkpoint(tmp_path: Path) -> None:
 
     with pytest.raises(KeyError):
         ax.train(RL2, ENV, meta_steps=3, out=tmp_path / "run", checkpoint_every=3, callbacks=[die])
-    (tmp_path / "run" / "checkpoints" / ".3.1").mkdir()  # the write of the first checkpoint was cut off
+    home = tmp_path / "run" / "checkpoints"
+    assert open_run(tmp_path / "run").step == 0  # a checkpoint is made before the first meta-step, to see that it can
+    shutil.rmtree(home / "0")
+    (home / ".0.1").mkdir()  # as if its write had been cut off
     with pytest.raises(CheckpointError, match=r"no checkpoint yet.*adaptax resume"):
         open_run(tmp_path / "run")
     assert_same(ax.train(RL2, ENV, meta_steps=3, checkpoint_every=3), ax.resume(tmp_path / "run"))

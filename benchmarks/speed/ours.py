@@ -49,6 +49,6 @@ def chunk_runner(learner: Learner, env: Environment, meta_steps: int, seeds: int
     def run() -> dict:
         count = jnp.asarray(meta_steps, jnp.int32)  # a new one each time: run_chunk consumes it
         state[0], metrics = run_chunk((learners, env, None), state[0], count)
-        return jax.block_until_ready(metrics)
+        return {name: x[:, :meta_steps].mean(1) for name, x in jax.block_until_ready(metrics).items()}
 
     return run

@@ -1,9 +1,9 @@
 """Checkpoints: arrays in safetensors, everything else in a JSON manifest that is written last. No pickle, no code.
 
 A checkpoint is a folder with `state.safetensors` (one tensor a leaf, named by its path in the tree; random keys as
-their uint32 data) and `manifest.json` (format, step, and name, size and SHA-256 of each file). It is written beside its
-place, flushed, and renamed into it, so a folder that stands there is whole. Loading compares names, shapes and types
-with a template before any number is used.
+their uint32 data), `waiting.safetensors` (metrics that are not in a line yet) and `manifest.json` (format, step, and
+size and SHA-256 of each file). It is written beside its place, flushed, and renamed into it, so a folder that stands
+there is whole. Loading compares names, shapes and types with a template before any number is read.
 """
 
 import hashlib
@@ -17,12 +17,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
 
 from adaptax.errors import CheckpointError
+from adaptax.failpoints import reach
 
 FORMAT = 1
+STATE, WAITING = "state.safetensors", "waiting.safetensors"
+MIB = 2**20
+LARGEST_MANIFEST, LARGEST_HEADER = 1 * MIB, 16 * MIB
+TYPES = {"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64", "bfloat16": "BF16"} | {
+    f"{sign}int{bits}": f"{sign.upper() or 'I'}{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+NAMES = {kind: name for name, kind in TYPES.items()}
 PyTree = Any
 
 
@@ -49,22 +56,31 @@ def from_arrays(arrays: dict[str, np.ndarray], template: PyTree, where: Path) ->
     Raises:
         CheckpointError: names, shapes or types differ; the message lists the first few.
     """
-    wanted = _named(template)
-    problems = [f"lacks {name}" for name in wanted.keys() - arrays.keys()]
-    problems += [f"has {name}, which this learner does not" for name in arrays.keys() - wanted.keys()]
+    require_fit({name: (array.dtype.name, array.shape) for name, array in arrays.items()}, template, where)
     leaves = []
-    for name, like in wanted.items():
-        if name not in arrays:
-            continue
+    for name, like in _named(template).items():
+        array = jnp.asarray(arrays[name])
+        leaves.append(jax.random.wrap_key_data(array) if _is_key(like) else array)
+    return jax.tree.unflatten(jax.tree.structure(template), leaves)
+
+
+def require_fit(found: dict[str, tuple[str, tuple[int, ...]]], template: PyTree, where: Path) -> None:
+    """Compares types and shapes with those of a template.
+
+    Raises:
+        CheckpointError: names, shapes or types differ; the message lists the first few.
+    """
+    leaves = _named(template)
+    problems = [f"lacks {name}" for name in leaves.keys() - found.keys()]
+    problems += [f"has {name}, which this learner does not" for name in found.keys() - leaves.keys()]
+    for name, like in leaves.items():
         data = jax.eval_shape(jax.random.key_data, like) if _is_key(like) else like
-        array = arrays[name]
-        if array.shape != data.shape or array.dtype != data.dtype:
-            problems.append(f"has {name} as {array.dtype}{list(array.shape)}, needed {data.dtype}{list(data.shape)}")
-        leaves.append(jax.random.wrap_key_data(jnp.asarray(array)) if _is_key(like) else jnp.asarray(array))
+        if name in found and found[name] != (wanted := (data.dtype.name, tuple(data.shape))):
+            (kind, shape), (right, size) = found[name], wanted
+            problems.append(f"has {name} as {kind}{list(shape)}, needed {right}{list(size)}")
     if problems:
         shown = "; ".join(sorted(problems)[:3])
         raise CheckpointError(f"{where} does not fit this learner and environment: it {shown}. Was the code changed?")
-    return jax.tree.unflatten(jax.tree.structure(template), leaves)
 
 
 def _digest(path: Path) -> str:
@@ -100,21 +116,58 @@ def write_atomically(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def save(folder: Path, tree: PyTree, step: int) -> None:
-    """Writes a checkpoint so that `folder` appears whole or not at all."""
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+def save(folder: Path, tree: PyTree, step: int, waiting: dict[str, np.ndarray] | None = None) -> None:
+    """Writes a checkpoint so that `folder` appears whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; what stood there before still does.
+    """
+    beside, aside = (folder.with_name(f".{folder.name}.{os.getpid()}{suffix}") for suffix in ("", ".old"))
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    state = beside / "state.safetensors"
-    save_file(to_arrays(tree), state)
-    _flush(state)
-    files = {state.name: {"sha256": _digest(state), "bytes": state.stat().st_size}}
-    write_atomically(beside / "manifest.json", json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1))
-    _flush(beside)
-    if folder.exists():
-        shutil.rmtree(folder)
-    beside.rename(folder)
+    reach("ckpt.before_tmp")
+    try:
+        beside.mkdir(parents=True)
+        files = {STATE: write_tensors(beside / STATE, to_arrays(tree))}
+        if waiting:
+            files[WAITING] = write_tensors(beside / WAITING, waiting)
+        reach("ckpt.before_manifest")
+        manifest = {"format": FORMAT, "step": step, "files": files}
+        write_atomically(beside / "manifest.json", json.dumps(manifest, indent=1))
+        _flush(beside)
+        reach("ckpt.before_rename")
+        if folder.exists():  # damaged, or training goes on from before it
+            folder.rename(aside)
+        beside.rename(folder)
+    except OSError:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     _flush(folder.parent)
+    reach("ckpt.after_rename")
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_tensors(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """A safetensors file, written array by array: what is copied is one array at most. Returns its size and SHA-256.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    entries, end = {}, 0
+    for name, array in arrays.items():
+        begin, end = end, end + array.nbytes
+        entries[name] = {"dtype": TYPES[array.dtype.name], "shape": array.shape, "data_offsets": [begin, end]}
+    header = json.dumps(entries).encode()
+    header += b" " * (-len(header) % 8)
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for part in (len(header).to_bytes(8, "little"), header, *arrays.values()):
+            data = part if isinstance(part, bytes) else np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
+            digest.update(data)
+            file.write(data)
+        file.flush()
+        reach("ckpt.mid_file", path)
+        os.fsync(file.fileno())
+    return {"bytes": 8 + len(header) + end, "sha256": digest.hexdigest()}
 
 
 def verified(folder: Path) -> dict[str, Any]:
@@ -123,21 +176,33 @@ def verified(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: what is missing or damaged.
     """
+    path = folder / "manifest.json"
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+        if path.stat().st_size > LARGEST_MANIFEST:
+            raise ValueError("no manifest is that large")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        files = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
         number = int(manifest["format"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{folder} is not a checkpoint: its manifest.json is missing or unreadable") from error
     if number > FORMAT:
         raise CheckpointError(f"{folder} has format {number}; this version reads up to {FORMAT}: update adaptax")
-    for name, (size, digest) in files.items():
-        path = folder / name
-        if path.name != name or not path.is_file() or path.is_symlink():
-            raise CheckpointError(f"{folder} is damaged: {name} is missing")
-        if path.stat().st_size != size or _digest(path) != digest:
-            raise CheckpointError(f"{folder} is damaged: {name} is not the file that was written")
+    if STATE not in files or files.keys() - {STATE, WAITING}:
+        raise CheckpointError(f"{folder} is not a checkpoint: its manifest.json names other files than {STATE}")
+    for name, wanted in files.items():
+        _require_whole(folder, name, *wanted)
     return manifest
+
+
+def _require_whole(folder: Path, name: str, size: int, digest: str) -> None:
+    """One file of a checkpoint is the one that was written."""
+    path = folder / name
+    if not path.is_file() or path.is_symlink():
+        raise CheckpointError(f"{folder} is damaged: {name} is missing")
+    if (there := path.stat().st_size) != size:
+        raise CheckpointError(f"{folder} is damaged: {name} has {there:,} bytes, and {size:,} were written")
+    if (found := _digest(path)) != digest:
+        raise CheckpointError(f"{folder} is damaged: {name} has SHA-256 {found[:12]}, and {digest[:12]} was written")
 
 
 def load(folder: Path, template: PyTree) -> PyTree:
@@ -147,19 +212,34 @@ def load(folder: Path, template: PyTree) -> PyTree:
         CheckpointError: it is damaged, or it does not fit.
     """
     verified(folder)
-    path = folder / "state.safetensors"
-    return from_arrays(read(path), template, path)
+    path = folder / STATE
+    return from_arrays(read(path, template), template, path)
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file.
+def waiting_of(folder: Path) -> dict[str, np.ndarray]:
+    """The metrics that were not in a line yet when a whole checkpoint was written, `[S, n]`."""
+    path = folder / WAITING
+    return read(path) if path.exists() else {}
+
+
+def read(path: Path, template: PyTree | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file; those of a template are compared with it before any is read.
 
     Raises:
-        CheckpointError: it is none.
+        CheckpointError: it is none, or it does not fit.
     """
     try:
-        return load_file(path)
-    except SafetensorError as error:
+        with path.open("rb") as file:
+            if int.from_bytes(file.read(8), "little") > LARGEST_HEADER:
+                raise CheckpointError(f"{path} is damaged, or no file of adaptax: its header is too large")
+        with safe_open(path, "numpy") as file:
+            names = list(file.keys())
+            if template is not None:
+                slices = {name: file.get_slice(name) for name in names}
+                kinds = {name: (NAMES[x.get_dtype()], tuple(x.get_shape())) for name, x in slices.items()}
+                require_fit(kinds, template, path)
+            return {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, KeyError) as error:
         raise CheckpointError(f"{path} is damaged, or no file of adaptax: {error}") from error
 
 
@@ -181,10 +261,17 @@ def _whole(folder: Path) -> bool:
     return True
 
 
-def prune(home: Path, keep: int) -> None:
-    """Removes the oldest checkpoints beyond `keep`, and leftovers of writes that were cut off."""
-    for number in steps(home)[:-keep]:
-        shutil.rmtree(home / str(number))
-    for path in home.iterdir():
-        if path.name.startswith("."):
-            shutil.rmtree(path, ignore_errors=True)
+def prune(home: Path, keep: list[int]) -> int:
+    """Removes the checkpoints that are older than all of `keep`, and leftovers of writes that were cut off.
+
+    Returns:
+        How many leftovers there were.
+    """
+    for number in numbers(home):
+        if keep and number < min(keep):
+            reach("ckpt.mid_prune")
+            shutil.rmtree(home / str(number))
+    leftovers = [path for path in home.iterdir() if path.name.startswith(".")]
+    for path in leftovers:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(leftovers)

@@ -9,9 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from rich.table import Table
-from safetensors.numpy import save_file
 
-from adaptax.checkpoint import from_arrays, plain, read, to_arrays
+from adaptax.checkpoint import from_arrays, plain, read, to_arrays, write_tensors
 from adaptax.config import checked_arguments
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.host import act_all, adapt_all, begin_lives, phase_keys, stack
@@ -205,7 +204,7 @@ class LifeInHand:
 
     def save(self, path: str | Path) -> None:
         """Keeps the adapted agent in a safetensors file; `Agent.begin(adapted=path)` takes it up again."""
-        save_file(to_arrays(kept(self._life)), path)
+        write_tensors(Path(path), to_arrays(kept(self._life)))
 
 
 def load(
@@ -266,7 +265,7 @@ class Adaptation(NamedTuple):
 
     def save(self, path: str | Path) -> None:
         """Keeps the adapted agent in a safetensors file; `Agent.begin(adapted=path)` takes it up again."""
-        save_file(to_arrays(self.agent), path)
+        write_tensors(Path(path), to_arrays(self.agent))
 
     def __repr__(self) -> str:
         return self.table()

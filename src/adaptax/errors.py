@@ -35,6 +35,12 @@ class CheckpointError(AdaptaxError):
     exit_code = 5
 
 
+class StorageError(AdaptaxError, OSError):
+    """A run folder cannot be written: the disk is full, or is gone."""
+
+    exit_code = 6
+
+
 class RunBusyError(AdaptaxError):
     """The run folder exists already or is in use."""
 

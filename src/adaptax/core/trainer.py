@@ -1,5 +1,6 @@
 """The outer loop: compiled chunks of meta-steps, with Python between them."""
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
@@ -9,12 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment
 from adaptax.core.host import host_draw, host_lifetimes
 from adaptax.core.learner import Learner
 from adaptax.core.lifetime import Life, advance, born, where
 from adaptax.core.types import Metrics, PRNGKey, PRNGKeys, PyTree
+
+LONGEST = 128  # meta-steps of a chunk
+SECONDS = 1.0  # that a chunk takes, about: signals are answered between chunks
 
 
 class TrainState(NamedTuple):
@@ -54,7 +59,7 @@ def births(learner: Learner, env: Environment, meta: PyTree, axis: int | None, k
 
 
 def meta_step(
-    learner: Learner, env: Environment, state: TrainState, devices: jax.sharding.Mesh | None = None
+    learner: Learner, env: Environment, state: TrainState, devices: Mesh | None = None
 ) -> tuple[TrainState, Metrics]:
     """One meta-step: B tasks, B lives, one update. With a mesh, B is spread over its axis `tasks`."""
     key_draw, key_update = jax.random.split(jax.random.fold_in(state.key, state.step))
@@ -65,7 +70,7 @@ def meta_step(
         over = (state.step + jnp.arange(learner.tasks) // learner.twins) % learner.lifespan == 0
         lives = jax.vmap(where)(over, lives, state.lives)
     if devices is not None:
-        spread = jax.sharding.NamedSharding(devices, jax.sharding.PartitionSpec("tasks"))
+        spread = NamedSharding(devices, PartitionSpec("tasks"))
         lives = jax.lax.with_sharding_constraint(lives, spread)
     live = lambda meta, life: advance(learner, env, meta, life, learner.schedule())
     lives, lifetimes = jax.vmap(live, (axis, 0))(meta, lives)
@@ -76,9 +81,9 @@ def meta_step(
 
 @eqx.filter_jit(donate="all-except-first")
 def run_chunk(
-    fixed: tuple[Learner, Environment, jax.sharding.Mesh | None], states: TrainState, count: jax.Array
+    fixed: tuple[Learner, Environment, Mesh | None], states: TrainState, count: jax.Array
 ) -> tuple[TrainState, Metrics]:
-    """`count` meta-steps of every seed, one seed after the other; metrics are means over the chunk.
+    """`count` meta-steps of every seed, one seed after the other; metrics are `[S, LONGEST]`, zeros after `count`.
 
     The float fields of the learner and all leaves of `states` have a leading axis S of seeds (or of a sweep).
     """
@@ -89,15 +94,14 @@ def run_chunk(
         learner = eqx.combine(numbers, static)
         step = partial(meta_step, learner, env, devices=devices)
         program, shapes = jax.make_jaxpr(step, return_shape=True)(state)  # traced here, once; its metrics' shapes too
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1])
+        zeros = jax.tree.map(lambda s: jnp.zeros((LONGEST, *s.shape), s.dtype), shapes[1])
 
-        def one_step(_: jax.Array, now: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
+        def one_step(i: jax.Array, now: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
             outputs = jaxpr_as_fun(program)(*jax.tree.leaves(now[0]))
             state, metrics = jax.tree.unflatten(jax.tree.structure(shapes), outputs)
-            return state, jax.tree.map(jnp.add, now[1], metrics)
+            return state, jax.tree.map(lambda kept, x: kept.at[i].set(x), now[1], metrics)
 
-        state, total = jax.lax.fori_loop(0, count, one_step, (state, zeros))
-        return state, jax.tree.map(lambda x: x / count.astype(x.dtype), total)
+        return jax.lax.fori_loop(0, count, one_step, (state, zeros))
 
     return over_seeds(one_seed, numbers, states)
 
@@ -118,32 +122,28 @@ def init_states(learners: Learner, env: AbstractEnvironment, keys: PRNGKeys) -> 
 
 
 def chunks(
-    learners: Learner,
-    env: AbstractEnvironment,
-    states: TrainState,
-    *,
-    meta_steps: int,
-    every: int,
-    devices: jax.sharding.Mesh | None = None,
+    learners: Learner, env: AbstractEnvironment, states: TrainState, meta_steps: int, every: int, devices: Mesh | None
 ) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
-    """Trains up to meta-step `meta_steps`, stopping at each multiple of `every`.
+    """Trains up to meta-step `meta_steps` in short chunks, of which one ends at each multiple of `every`.
 
     Yields:
-        The states (they are consumed when the generator goes on) and the metrics `[S]` of the chunk.
+        The states (they are consumed when the generator goes on) and the metrics `[S, n]` of the chunk's n meta-steps.
     """
-    step = int(states.step[0])
+    step, length = int(states.step[0]), 1
     advance_by: Callable = host_chunk if isinstance(env, HostEnvironment) else run_chunk
     while step < meta_steps:
-        count = min(every - step % every, meta_steps - step)
+        count, begun = min(length, LONGEST, every - step % every, meta_steps - step), time.monotonic()
         states, metrics = advance_by((learners, env, devices), states, jnp.asarray(count, jnp.int32))
+        found = jax.tree.map(lambda x: np.asarray(x)[:, :count], metrics)  # noqa: B023 (used at once)
+        length = max(1, int(count * SECONDS / max(time.monotonic() - begun, 1e-9)))  # the first one compiles
         step += count
-        yield states, jax.tree.map(np.asarray, metrics)
+        yield states, found
 
 
 def host_chunk(
     fixed: tuple[Learner, HostEnvironment, None], states: TrainState, count: jax.Array
 ) -> tuple[TrainState, Metrics]:
-    """The same for simulators on the host, seed by seed.
+    """The same for simulators on the host, seed by seed; metrics are `[S, count]`.
 
     Raises:
         TypeError: the learner proposes a population, which the host loop does not live.
@@ -154,15 +154,15 @@ def host_chunk(
         learner, state = jax.tree.map(lambda x: x[seed] if eqx.is_array(x) else x, (learners, states))  # noqa: B023
         if learner.propose(state.meta, state.key, learner.tasks) is not None:
             raise TypeError(f"{type(learner).__name__} proposes a population: that needs a compiled environment")
-        total = None
+        found = []
         for _ in range(int(count)):
             key_draw, key_update = jax.random.split(jax.random.fold_in(state.key, state.step))
             tasks, keys = draw(learner, env, key_draw)
             lifetimes = host_lifetimes(learner, env, state.meta, tasks, keys, learner.schedule(), explore=True)
             meta, metrics = _update(learner, state.meta, lifetimes, key_update)
             state = state._replace(meta=meta, step=state.step + 1)
-            total = metrics if total is None else jax.tree.map(jnp.add, total, metrics)
-        results.append((state, jax.tree.map(lambda x: x / count.astype(x.dtype), total)))
+            found.append(metrics)
+        results.append((state, jax.tree.map(lambda *xs: jnp.stack(xs), *found)))
     return jax.tree.map(lambda *xs: jnp.stack(xs), *results)
 
 

@@ -1,9 +1,9 @@
-"""The run folder: making it, reading it, and writing down what happens in a training.
+"""The run folder: what is in it, making it, and reading it.
 
 run.json          id, status, versions, devices, command; why it failed, where it did
 config.json       learner, environment and settings: enough to build the run again
 metrics.jsonl     one line a log point; the source of truth of every curve
-events.jsonl      validations, checkpoints, failures
+events.jsonl      validations, checkpoints, what went wrong
 checkpoints/<step>/
 .lock             the process that trains it
 eval/*.json       results of `evaluate`
@@ -24,10 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
-from adaptax import checkpoint as checkpoints
-from adaptax.checkpoint import plain, write_atomically
+from adaptax.checkpoint import write_atomically
 from adaptax.errors import CheckpointError, RunBusyError
 
 SCHEMA = 1
@@ -120,79 +118,3 @@ def folder_name(learner: str, env: str) -> Path:
     """`runs/<learner>-<environment>-<time>-<8 hex>`: no two are alike."""
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     return Path("runs") / f"{learner}-{env}-{moment}-{secrets.token_hex(4)}"
-
-
-class RunLog:
-    """Writes what happens into the run folder, and into the `history` of a run; without a folder only the latter."""
-
-    def __init__(self, folder: Path | None, history: list[dict[str, Any]], step: int, env_steps: int):
-        self.folder, self.history, self.step, self.env_steps = folder, history, step, env_steps
-        self.before = history[-1]["seconds"] if history else 0.0
-        self._waiting: list[tuple[int, dict[str, np.ndarray]]] = []  # meta-steps and their mean metrics
-        self._latest: dict[str, Any] = {}
-        if folder:
-            self._drop_lines(folder / "metrics.jsonl")
-            self._end_line(folder / "events.jsonl")
-
-    def gather(self, step: int, metrics: dict[str, np.ndarray], validation: np.ndarray | None, seconds: float) -> None:
-        """Takes the metrics of one chunk into the line that is written next."""
-        self._waiting.append((step - self.step, metrics))
-        self._latest = {"seconds": seconds} | ({} if validation is None else {"validation": validation})
-        self.step = step
-
-    def write(self) -> None:
-        """One line with the means over all that was gathered since the last one; none where nothing was."""
-        if not self._waiting:
-            return
-        counts, gathered = zip(*self._waiting, strict=True)
-        values = {name: np.average([m[name] for m in gathered], 0, counts) for name in gathered[0]}
-        line = {"step": self.step, "env_steps": self.step * self.env_steps}
-        line |= {"seconds": round(self.before + self._latest.pop("seconds"), 3)}
-        values |= self._latest
-        line |= {name: value.tolist() if len(value) > 1 else float(value[0]) for name, value in values.items()}
-        self._waiting = []
-        self.history.append(plain(line))
-        self._append("metrics.jsonl", line)
-
-    def event(self, kind: str, step: int, **details: Any) -> None:
-        """One line for whatever is worth knowing later."""
-        self._append("events.jsonl", {"event": kind, "step": step, "time": time.time(), **details})
-
-    def status(self, status: str, reason: str | None = None) -> None:
-        """Where the run stands, and why where that needs saying."""
-        if self.folder:
-            info = {}
-            with suppress(ValueError):  # damaged: what else it held is lost
-                info = dict(json.loads((self.folder / "run.json").read_text(encoding="utf-8")))
-            info |= {"status": status, "reason": reason}
-            info = {name: value for name, value in info.items() if value is not None}
-            write_atomically(self.folder / "run.json", json.dumps(info, indent=1))
-
-    def checkpoint(self, saved: Any, keep: int) -> None:
-        """Saves everything, then drops the oldest checkpoints beyond `keep`.
-
-        The line under way is written as well: a training that goes on from here begins a new one.
-        """
-        self.write()
-        if not self.folder:
-            return
-        home = self.folder / "checkpoints"
-        checkpoints.save(home / str(self.step), saved, self.step)
-        self.event("checkpoint", self.step)
-        checkpoints.prune(home, keep)
-
-    def _append(self, name: str, line: dict[str, Any]) -> None:
-        if self.folder:
-            with (self.folder / name).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(plain(line), allow_nan=False) + "\n")
-
-    def _end_line(self, path: Path) -> None:
-        """A line that a crash has torn gets its end, so that the next event stands on a line of its own."""
-        if path.exists() and not path.read_bytes().endswith(b"\n"):
-            with path.open("a", encoding="utf-8") as file:
-                file.write("\n")
-
-    def _drop_lines(self, path: Path) -> None:
-        """Drops the lines written after the checkpoint that training goes on from."""
-        kept = [json.dumps(line) + "\n" for line in read_lines(path) if line["step"] <= self.step]
-        write_atomically(path, "".join(kept))

@@ -38,6 +38,7 @@ class Run:
     saved: Saved
     folder: Path | None = None
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    waiting: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # metrics in no line of `history` yet
 
     def __repr__(self) -> str:
         names = f"{name_of(self.learner)} on {name_of(self.env)}"

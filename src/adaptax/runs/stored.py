@@ -163,8 +163,9 @@ def open_run(
         return Run(learner, env, settings, fresh(learner, env, settings), folder)
     if kept[-1] > steps[-1]:
         say(f"{folder}/checkpoints/{kept[-1]} is damaged: what follows is of meta-step {steps[-1]}")
-    saved = checkpoints.load(folder / "checkpoints" / str(steps[-1]), template(learner, env, settings))
-    run = Run(learner, env, settings, saved, folder)
+    newest = folder / "checkpoints" / str(steps[-1])
+    saved = checkpoints.load(newest, template(learner, env, settings))
+    run = Run(learner, env, settings, saved, folder, waiting=checkpoints.waiting_of(newest))
     run.history = [line for line in read_lines(folder / "metrics.jsonl") if line["step"] <= run.step]
     return run
 

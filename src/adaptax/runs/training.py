@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +21,10 @@ from adaptax.core.trainer import TrainState, chunks
 from adaptax.errors import ConfigError, NumericalError
 from adaptax.measure import Samples, draw_tasks, measure
 from adaptax.progress import LINES, Progress, Silent
-from adaptax.runs.folder import RunLog, create_folder, in_use
+from adaptax.runs.folder import create_folder, in_use
+from adaptax.runs.log import RunLog
 from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
-from adaptax.runs.settings import checked_settings, device_problems, type_problems
+from adaptax.runs.settings import Settings, checked_settings, device_problems, type_problems
 from adaptax.runs.stored import changed_since, config_of, open_run
 
 VALIDATION_SEED = 20_000  # validation tasks are the same in every run; reported results use other seeds
@@ -32,11 +33,11 @@ VALIDATION_STEPS = 400_000  # environment steps that one validation may take, ab
 
 
 class Now(NamedTuple):
-    """What callbacks see between compiled chunks. Plain functions; one that returns True ends the training."""
+    """What callbacks see at log points, validations and checkpoints; one that returns True ends the training."""
 
     run: Run
     step: int
-    metrics: dict[str, np.ndarray]  # means over the chunk, `[S]`
+    metrics: dict[str, np.ndarray]  # means since the last call, `[S]`
     validation: np.ndarray | None  # `[S]`, where this was a validation point
     seconds: float
 
@@ -68,7 +69,7 @@ def train(
         meta_steps: Updates of the outer loop.
         seed: First seed.
         seeds: Runs with seeds `seed`, `seed + 1`, ...: trained in one compiled program.
-        callbacks: Plain functions of a `Now`, called between compiled chunks; one that returns True ends the training.
+        callbacks: Plain functions of a `Now`, called at log points; one that returns True ends the training.
         out: The run folder to make; None keeps everything in memory.
         sweep: Float fields of the learner with several values each; all lists have one length, read side by side.
         log_every: Meta-steps between log points; by default a hundredth of the training. Validations, checkpoints and
@@ -146,17 +147,19 @@ def resume(
 def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None, devices: int | None) -> Run:
     """Trains from where the run stands to its end; whatever ends it is written into its folder."""
     with in_use(run.folder):
-        log = RunLog(run.folder, run.history, run.step, steps_per_meta_step(run))
+        log = RunLog(run.folder, run.history, run.step, steps_per_meta_step(run), run.waiting)
         log.status("running")
         try:
+            log.preflight(run.saved)
             _go_on(run, log, callbacks, progress or Silent(), devices or 1)
         except (Interrupted, KeyboardInterrupt):
             log.status("preempted")
             raise
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"
-            log.event("failed", log.step, reason=reason)  # the states of a chunk under way are gone
-            log.status("failed", reason)
+            with suppress(OSError):  # what ended the run is what to tell, not that it cannot be written down
+                log.event("failed", log.step, reason=reason)  # the states of a chunk under way are gone
+                log.status("failed", reason)
             raise
         log.status("finished" if run.step == run.settings.meta_steps else "stopped")
         return run
@@ -164,27 +167,37 @@ def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None, de
 
 def _go_on(run: Run, log: RunLog, callbacks: Sequence[Callback], progress: Progress, devices: int) -> None:
     settings, begun = run.settings, time.monotonic()
+    every, since = _every(settings), []
     with listening() as heard, progress.training(run.step, settings.meta_steps, steps_per_meta_step(run)) as show:
-        for states, metrics in stream_of(run, devices):
+        for states, metrics in stream_of(run, every, devices):
             run.saved = run.saved._replace(states=states)
             step, last = run.step, run.step == settings.meta_steps
-            fault = what_is_not_finite(run, metrics)
-            validates = not fault and (last or step % settings.validate_every == 0)
-            validation = validate(run, log) if validates else None
-            now = Now(run, step, metrics, validation, time.monotonic() - begun)
-            log.gather(step, metrics, validation, now.seconds)
-            show(step, metrics, validation)
-            if fault or validates or step % settings.log_every == 0:
+            log.gather(step, metrics, time.monotonic() - begun)
+            since.append(metrics)
+            if fault := what_is_not_finite(run, metrics):
                 log.write()
-            if fault:
                 raise NumericalError(_advice(run, fault))
-            stop = any([_is_true(callback(now)) for callback in callbacks])
-            if last or stop or heard or step % settings.checkpoint_every == 0:
-                log.checkpoint(run.saved, settings.keep)
+            due, validation, stop = last or step % every == 0, None, False
+            if due:
+                if last or step % settings.validate_every == 0:
+                    validation = validate(run, log)
+                means = {name: np.concatenate([m[name] for m in since], 1).mean(1) for name in metrics}
+                now, since = Now(run, step, means, validation, time.monotonic() - begun), []
+                if validation is not None or step % settings.log_every == 0 or step % settings.checkpoint_every == 0:
+                    log.write(validation)
+                stop = any([_is_true(callback(now)) for callback in callbacks])
+            show(step, {name: found.mean(1) for name, found in metrics.items()}, validation)
+            if last or stop or heard or (due and step % settings.checkpoint_every == 0):
+                log.checkpoint(run.saved, settings.keep, must=bool(last or stop or heard))
             if heard and not last:
                 raise Interrupted(heard[0], run)
             if stop:
                 break
+
+
+def _every(settings: Settings) -> int:
+    """Meta-steps between moments at which something is due."""
+    return int(np.gcd.reduce([settings.log_every, settings.validate_every, settings.checkpoint_every]))
 
 
 def _is_true(answer: Any) -> bool:
@@ -192,15 +205,13 @@ def _is_true(answer: Any) -> bool:
     return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
-def stream_of(run: Run, devices: int) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
+def stream_of(run: Run, every: int, devices: int) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
     """The compiled chunks from where the run stands, on that many devices."""
     settings, states, mesh = run.settings, run.saved.states, None
     if devices > 1:
         mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("tasks",))
         states = jax.device_put(states, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
-    every = int(np.gcd.reduce([settings.log_every, settings.validate_every, settings.checkpoint_every]))
-    learners = spread(run.learner, settings)
-    return chunks(learners, run.env, states, meta_steps=settings.meta_steps, every=every, devices=mesh)
+    return chunks(spread(run.learner, settings), run.env, states, settings.meta_steps, every, mesh)
 
 
 def what_is_not_finite(run: Run, metrics: dict[str, np.ndarray]) -> str:

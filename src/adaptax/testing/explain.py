@@ -79,7 +79,8 @@ def explained(error: Exception, method: str | None = None) -> tuple[str, str]:
             return f"{name} {meaning.problem}{place}", meaning.remedy
     said = str(error).strip().partition("\n")[0]
     remedy = "correct that line" if frames else "nothing of it is in a file of yours: see what the method returns"
-    if not frames and isinstance(error, TypeError) and "argument" in said and (contract := getattr(Environment, name, 0)):
+    contract = getattr(Environment, name, None)
+    if contract is not None and not frames and isinstance(error, TypeError) and "argument" in said:
         remedy = f"declare it as def {name}({', '.join(signature(contract).parameters)})"
     return f"{name} raises {type(error).__name__}: {said}{place}", remedy
 

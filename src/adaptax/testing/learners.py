@@ -127,9 +127,10 @@ def one(tree: PyTree) -> PyTree:
 def train(
     learner: Learner, env: Environment, states: TrainState, meta_steps: int = META_STEPS, devices: Mesh | None = None
 ) -> tuple[TrainState, Metrics]:
-    """The trainer's own compiled chunk; it consumes its input, so it gets a copy."""
+    """The trainer's own compiled chunk, and mean metrics; it consumes its input, so it gets a copy."""
     states = jax.tree.map(jnp.copy, states)
-    return run_chunk((learner, env, devices), states, jnp.asarray(meta_steps, jnp.int32))
+    states, metrics = run_chunk((learner, env, devices), states, jnp.asarray(meta_steps, jnp.int32))
+    return states, jax.tree.map(lambda x: x[:, :meta_steps].mean(1), metrics)
 
 
 def check_learner(learner: Learner, env: Environment) -> None:
