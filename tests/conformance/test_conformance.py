@@ -33,8 +33,9 @@ def test_learner_that_normalises(name):
     testing.check_host(tested)
 
 
-def test_learner_that_attends():
-    testing.check_learner(testing.small(LEARNERS["rl2"](memory="attention")), Clock(horizon=4))
+@pytest.mark.parametrize("memory", ["attention", "linear-attention"])
+def test_learner_that_attends(memory):
+    testing.check_learner(testing.small(LEARNERS["rl2"](memory=memory)), Clock(horizon=4))
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

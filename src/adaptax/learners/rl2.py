@@ -1,7 +1,6 @@
 """RL2: a recurrent policy whose hidden state is the learning algorithm."""
 
-from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +10,9 @@ from jaxtyping import Array, Float
 from adaptax.core.learner import Learner
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive
-from adaptax.nn.attention import attention
+from adaptax.nn.memories import Memory, memory
 from adaptax.nn.net import linear, linear_init
-from adaptax.nn.recurrent import Recurrent, gru, memory_misfits, normalising
+from adaptax.nn.recurrent import Recurrent, memory_misfits, normalising
 from adaptax.ops.distributions import Distribution, initial_log_std, policy_over
 from adaptax.ops.optimise import clipped_adam, minibatch_epochs
 from adaptax.ops.policy_gradient import clipped_surrogate, standardise
@@ -56,7 +55,8 @@ class RL2(Learner):
 
     Attributes:
         hidden: Units of the memory.
-        memory: A GRU, or attention to all steps of a training life: quicker to learn with where much must be kept.
+        memory: A GRU; or attention to all steps of a training life, quicker to learn with where much must be kept; or
+            a GRU with linear attention to all that was, as quick in lives of hundreds of steps.
         tasks: Tasks in a meta-step.
         copies: Environment copies in one task, each with a memory of its own.
         episodes: Episodes in a training life; None is as many as the environment's protocol has.
@@ -78,13 +78,13 @@ class RL2(Learner):
 
     References:
         Duan et al., 2016, arXiv:1611.02779 (bandits: table 1); Wang et al., 2016, arXiv:1611.05763; attention
-        as memory: Mishra et al., 2018, arXiv:1707.03141.
+        as memory: Mishra et al., 2018, arXiv:1707.03141; linear: Katharopoulos et al., 2020, arXiv:2006.16236.
 
     Differences from the paper: PPO in place of TRPO; no weight normalisation; 64 units in place of 256 by default.
     """
 
     hidden: Count = 64
-    memory: Literal["gru", "attention"] = "gru"
+    memory: Memory = "gru"
     tasks: Count = 1024
     copies: Count = 1
     episodes: Count | None = None
@@ -115,8 +115,7 @@ class RL2(Learner):
     @property
     def model(self) -> Recurrent:
         """The sequence model."""
-        kinds = {"gru": gru, "attention": partial(attention, window=self.schedule().steps)}
-        model = self.network or kinds[self.memory](self._reads, self.hidden)
+        model = self.network or memory(self.memory, self._reads, self.hidden, self.schedule().steps)
         return normalising(model, self._reads) if self.normalise else model
 
     def init(self, key: PRNGKey) -> Meta:
