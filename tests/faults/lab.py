@@ -5,17 +5,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
-import conftest  # noqa: E402, F401 (the same flags of the compiler: the same numbers)
-from tiny import BANDIT, RL2  # noqa: E402
-
 import adaptax as ax  # noqa: E402
+import conftest  # noqa: E402, F401 (the same flags of the compiler: the same numbers)
 from adaptax.checkpoint import to_arrays  # noqa: E402
 from adaptax.failpoints import VARIABLE  # noqa: E402
 from adaptax.runs import read_lines  # noqa: E402
+from tiny import BANDIT, RL2  # noqa: E402
 
-STEPS = {"meta_steps": 12, "log_every": 3, "validate_every": 6, "checkpoint_every": 2}
+STEPS: dict[str, Any] = {"meta_steps": 12, "log_every": 3, "validate_every": 6, "checkpoint_every": 2}
 HERE = Path(__file__)
 
 

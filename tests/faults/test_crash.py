@@ -1,16 +1,11 @@
 """A process that is killed inside a write loses nothing but what came after its last checkpoint (F02, F16, F17)."""
 
-import sys
-from pathlib import Path
-
+import lab
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent)]
-import lab  # noqa: E402
-
-import adaptax as ax  # noqa: E402
-from adaptax import checkpoint  # noqa: E402
-from adaptax.runs import read_lines  # noqa: E402
+import adaptax as ax
+from adaptax import checkpoint
+from adaptax.runs import read_lines
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,9 @@
 """Training that can be trusted: logged, validated, saved, interrupted and resumed between compiled chunks."""
 
-import os
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +20,9 @@ from adaptax.measure import Samples, draw_tasks, measure
 from adaptax.progress import LINES, Progress, Silent
 from adaptax.runs.folder import create_folder, in_use
 from adaptax.runs.log import RunLog
-from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
+from adaptax.runs.run import Run, Saved, fresh, spread, steps_per_meta_step
 from adaptax.runs.settings import Settings, checked_settings, device_problems, type_problems
+from adaptax.runs.signals import EXITS, GRACE, listening
 from adaptax.runs.stored import changed_since, config_of, open_run
 
 VALIDATION_SEED = 20_000  # validation tasks are the same in every run; reported results use other seeds
@@ -166,33 +164,72 @@ def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None, de
 
 
 def _go_on(run: Run, log: RunLog, callbacks: Sequence[Callback], progress: Progress, devices: int) -> None:
-    settings, begun = run.settings, time.monotonic()
-    every, since = _every(settings), []
-    with listening() as heard, progress.training(run.step, settings.meta_steps, steps_per_meta_step(run)) as show:
+    settings, begun, held = run.settings, time.monotonic(), _Held(run, log)
+    every, since = _every(settings), [log.waiting] if log.waiting else []
+    shown = progress.training(run.step, settings.meta_steps, steps_per_meta_step(run))
+    with listening(held.rescue) as heard, shown as show:
+        if log.waiting and run.step % every == 0:  # a signal came before what was due at this step
+            if _due(run, log, callbacks, since, 0.0)[1]:
+                return
+            since = []
         for states, metrics in stream_of(run, every, devices):
             run.saved = run.saved._replace(states=states)
-            step, last = run.step, run.step == settings.meta_steps
-            log.gather(step, metrics, time.monotonic() - begun)
+            step, last, seconds = run.step, run.step == settings.meta_steps, time.monotonic() - begun
+            log.gather(step, metrics, seconds)
             since.append(metrics)
             if fault := what_is_not_finite(run, metrics):
                 log.write()
                 raise NumericalError(_advice(run, fault))
-            due, validation, stop = last or step % every == 0, None, False
-            if due:
-                if last or step % settings.validate_every == 0:
-                    validation = validate(run, log)
-                means = {name: np.concatenate([m[name] for m in since], 1).mean(1) for name in metrics}
-                now, since = Now(run, step, means, validation, time.monotonic() - begun), []
-                if validation is not None or step % settings.log_every == 0 or step % settings.checkpoint_every == 0:
-                    log.write(validation)
-                stop = any([_is_true(callback(now)) for callback in callbacks])
-            show(step, {name: found.mean(1) for name, found in metrics.items()}, validation)
-            if last or stop or heard or (due and step % settings.checkpoint_every == 0):
-                log.checkpoint(run.saved, settings.keep, must=bool(last or stop or heard))
             if heard and not last:
+                log.checkpoint(run.saved, settings.keep, must=True)
                 raise Interrupted(heard[0], run)
+            validation, stop = None, False
+            if last or step % every == 0:
+                validation, stop = _due(run, log, callbacks, since, seconds)
+                since = []
+            show(step, {name: found.mean(1) for name, found in metrics.items()}, validation)
             if stop:
                 break
+            held.chunk()
+
+
+def _due(
+    run: Run, log: RunLog, callbacks: Sequence[Callback], since: list[dict[str, np.ndarray]], seconds: float
+) -> tuple[np.ndarray | None, bool]:
+    """Validates, writes a line, calls back and saves, whatever is due; returns the validation and whether to stop."""
+    step, settings = run.step, run.settings
+    last = step == settings.meta_steps
+    validation = validate(run, log) if last or step % settings.validate_every == 0 else None
+    if validation is not None or step % settings.log_every == 0 or step % settings.checkpoint_every == 0:
+        log.write(validation)
+    means = {name: np.concatenate([metrics[name] for metrics in since], 1).mean(1) for name in since[0]}
+    now = Now(run, step, means, validation, seconds)
+    stop = any([_is_true(callback(now)) for callback in callbacks])
+    if last or stop or step % settings.checkpoint_every == 0:
+        log.checkpoint(run.saved, settings.keep, must=last or stop)
+    return validation, stop
+
+
+class _Held:
+    """What can still be saved while the main thread is inside a chunk, whose input is consumed."""
+
+    def __init__(self, run: Run, log: RunLog):
+        self.run, self.log, self.begun = run, log, time.monotonic()
+        self.copy: tuple[Saved, int, dict[str, np.ndarray]] | None = None
+
+    def chunk(self) -> None:
+        """A chunk begins: of what is slow to make a copy is held."""
+        slow, self.begun = time.monotonic() - self.begun > GRACE / 2, time.monotonic()
+        newer = self.run.step not in self.log.kept
+        self.copy = (jax.device_get(self.run.saved), self.run.step, self.log.waiting) if slow and newer else None
+
+    def rescue(self) -> None:
+        """Saves the copy, where there is one, and writes down that the training was preempted."""
+        with suppress(OSError):
+            if self.copy is not None and self.run.folder is not None:
+                saved, step, waiting = self.copy
+                checkpoints.save(self.run.folder / "checkpoints" / str(step), saved, step, waiting)
+            self.log.status("preempted")
 
 
 def _every(settings: Settings) -> int:
@@ -240,30 +277,7 @@ class Interrupted(BaseException):
     def __init__(self, number: int, run: Run):
         super().__init__(f"stopped by signal {number} at meta-step {run.step}")
         self.run = run
-        self.exit_code = 130 if number == signal.SIGINT else 75
-
-
-@contextmanager
-def listening() -> Iterator[list[int]]:
-    """Collects SIGTERM and SIGINT instead of dying of them; only in the main thread, and only while inside."""
-    heard: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield heard
-        return
-
-    def hear(number: int, frame: Any) -> None:
-        del frame
-        if heard:
-            raise KeyboardInterrupt
-        heard.append(number)
-        os.write(2, b"\nends after the chunk under way, and saves; once more ends at once and saves nothing\n")
-
-    before = {number: signal.signal(number, hear) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield heard
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        self.exit_code = EXITS[number]
 
 
 def _score(samples: Samples, objective: str) -> np.ndarray:

@@ -1,0 +1,104 @@
+"""Signals: a scheduler ends the job, or a person does (F04, F05, F06)."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import lab
+import pytest
+
+import adaptax as ax
+from adaptax.runs import Interrupted, signals
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> ax.Run:
+    return lab.train(tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(whole, tmp_path, monkeypatch, step):
+    """In the middle of a line, of an interval between checkpoints, or just before a validation was due."""
+    folder, chunks = tmp_path / "run", ax.runs.training.chunks
+
+    def ended(*arguments):
+        for states, metrics in chunks(*arguments):
+            if int(states.step[0]) == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield states, metrics
+
+    monkeypatch.setattr("adaptax.runs.training.chunks", ended)
+    monkeypatch.setattr("adaptax.core.trainer.SECONDS", 0.0)  # chunks of one meta-step
+    with pytest.raises(Interrupted):
+        lab.train(folder)
+    monkeypatch.undo()
+    run = ax.open_run(folder)
+    assert run.step == step
+    assert lab.state_hash(ax.resume(folder, progress=None)) == lab.state_hash(whole)
+    assert whole.folder is not None and lab.lines_of(folder) == lab.lines_of(whole.folder)
+
+
+def busy(folder: Path, *sent: int) -> tuple[int, float]:
+    """Sends signals to a process whose main thread hears nothing; its exit code, and seconds after the last one."""
+    words = [sys.executable, str(Path(__file__)), str(folder)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "busy\n"
+    for number in sent:
+        time.sleep(0.2)
+        process.send_signal(number)
+    begun = time.monotonic()
+    process.communicate(timeout=30)
+    return process.returncode, time.monotonic() - begun
+
+
+def test_a_job_inside_a_long_chunk_is_saved_as_it_was_before_it(whole, tmp_path):
+    folder = tmp_path / "run"
+    code, seconds = busy(folder, signal.SIGTERM)
+    assert code == 75 and seconds < 5
+    assert json.loads((folder / "run.json").read_text())["status"] == "preempted"
+    assert ax.open_run(folder).step == 5
+    assert lab.state_hash(ax.resume(folder, progress=None)) == lab.state_hash(whole)
+    assert whole.folder is not None and lab.lines_of(folder) == lab.lines_of(whole.folder)
+
+
+def test_a_second_ctrl_c_ends_at_once_even_inside_a_long_chunk(tmp_path):
+    code, seconds = busy(tmp_path / "run", signal.SIGINT, signal.SIGINT)
+    assert code == 130 and seconds < 2
+    assert ax.open_run(tmp_path / "run").step == 5
+
+
+def test_handlers_and_threads_are_gone_afterwards(tmp_path):
+    before = [signal.getsignal(number) for number in signals.EXITS], threading.active_count()
+    lab.train()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before[1] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ([signal.getsignal(number) for number in signals.EXITS], threading.active_count()) == before
+
+
+def busy_main(folder: Path) -> None:
+    """A training that comes to a chunk of a minute, spent outside Python."""
+    signals.GRACE = ax.runs.training.GRACE = 1.0
+    ax.runs.training._Held.chunk.__globals__["GRACE"] = 0.0  # every chunk counts as slow: a copy is held
+    chunks = ax.runs.training.chunks
+
+    def stuck(*arguments):
+        for states, metrics in chunks(*arguments):
+            yield states, metrics
+            if int(states.step[0]) == 5:
+                print("busy", flush=True)
+                hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # not in Python: its handlers do not run
+
+    ax.runs.training.chunks = stuck
+    ax.core.trainer.SECONDS = 0.0
+    lab.train(folder)
+
+
+if __name__ == "__main__":
+    busy_main(Path(sys.argv[1]))
