@@ -253,7 +253,8 @@ def trained_on_steps(learner_name: str, env_name: str) -> dict[str, Any]:
         if now.validation is not None:
             tested = ax.evaluate(now.run, split="validation", checkpoint="last", tasks=500, seed=TEST_SEED)
             adapted = tested.samples.return_at_step[..., -1:]
-            learning.append({"env_steps": now.run.history[-1]["env_steps"], "seconds": now.seconds} | curve(adapted))
+            each = now.run.history[-1]["env_steps"] // SEEDS
+            learning.append({"env_steps": each, "seconds": now.seconds} | curve(adapted))
 
     run = ax.train(learner, env, meta_steps=meta_steps, seeds=SEEDS, callbacks=[judge])
     found: dict[str, Any] = {"env_steps": training_steps(learner_name, env_name), "learning": learning}

@@ -14,7 +14,8 @@ import lab
 import pytest
 
 import adaptax as ax
-from adaptax.runs import Interrupted, signals
+from adaptax.core import trainer
+from adaptax.runs import Interrupted, signals, training
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def whole(tmp_path_factory) -> ax.Run:
 @pytest.mark.parametrize("step", range(1, 12))
 def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(whole, tmp_path, monkeypatch, step):
     """In the middle of a line, of an interval between checkpoints, or just before a validation was due."""
-    folder, chunks = tmp_path / "run", ax.runs.training.chunks
+    folder, chunks = tmp_path / "run", training.chunks
 
     def ended(*arguments):
         for states, metrics in chunks(*arguments):
@@ -33,8 +34,8 @@ def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(whole, tmp_p
                 os.kill(os.getpid(), signal.SIGTERM)
             yield states, metrics
 
-    monkeypatch.setattr("adaptax.runs.training.chunks", ended)
-    monkeypatch.setattr("adaptax.core.trainer.SECONDS", 0.0)  # chunks of one meta-step
+    monkeypatch.setattr("adapttraining.chunks", ended)
+    monkeypatch.setattr("adapttrainer.SECONDS", 0.0)  # chunks of one meta-step
     with pytest.raises(Interrupted):
         lab.train(folder)
     monkeypatch.undo()
@@ -84,9 +85,8 @@ def test_handlers_and_threads_are_gone_afterwards(tmp_path):
 
 def busy_main(folder: Path) -> None:
     """A training that comes to a chunk of a minute, spent outside Python."""
-    signals.GRACE = ax.runs.training.GRACE = 1.0
-    ax.runs.training._Held.chunk.__globals__["GRACE"] = 0.0  # every chunk counts as slow: a copy is held
-    chunks = ax.runs.training.chunks
+    signals.GRACE, training.GRACE = 1.0, 0.0  # every chunk counts as slow: a copy is held
+    chunks = training.chunks
 
     def stuck(*arguments):
         for states, metrics in chunks(*arguments):
@@ -95,8 +95,8 @@ def busy_main(folder: Path) -> None:
                 print("busy", flush=True)
                 hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # not in Python: its handlers do not run
 
-    ax.runs.training.chunks = stuck
-    ax.core.trainer.SECONDS = 0.0
+    training.chunks = stuck
+    trainer.SECONDS = 0.0
     lab.train(folder)
 
 
