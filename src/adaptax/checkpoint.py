@@ -105,7 +105,11 @@ def plain(value: Any) -> Any:
 
 def mark_of(asked: Any) -> str:
     """Eight hex digits for a file name: others wherever something else was asked."""
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+    return _mark_of(asked)[:8]
+
+
+def _mark_of(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -131,7 +135,8 @@ def save(folder: Path, tree: PyTree, step: int, waiting: dict[str, np.ndarray] |
         if waiting:
             files[WAITING] = write_tensors(beside / WAITING, waiting)
         reach("ckpt.before_manifest")
-        manifest = {"format": FORMAT, "step": step, "files": files}
+        manifest: dict[str, Any] = {"format": FORMAT, "step": step, "files": files}
+        manifest |= {"sha256": _mark_of(manifest)}
         write_atomically(beside / "manifest.json", json.dumps(manifest, indent=1))
         _flush(beside)
         reach("ckpt.before_rename")
@@ -182,11 +187,13 @@ def verified(folder: Path) -> dict[str, Any]:
             raise ValueError("no manifest is that large")
         manifest = json.loads(path.read_text(encoding="utf-8"))
         files = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
-        number = int(manifest["format"])
+        number, own = int(manifest["format"]), manifest.pop("sha256")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{folder} is not a checkpoint: its manifest.json is missing or unreadable") from error
     if number > FORMAT:
         raise CheckpointError(f"{folder} has format {number}; this version reads up to {FORMAT}: update adaptax")
+    if _mark_of(manifest) != own:
+        raise CheckpointError(f"{folder} is damaged: manifest.json is not what was written")
     if STATE not in files or files.keys() - {STATE, WAITING}:
         raise CheckpointError(f"{folder} is not a checkpoint: its manifest.json names other files than {STATE}")
     for name, wanted in files.items():
