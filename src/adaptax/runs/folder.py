@@ -97,7 +97,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             if not isinstance(config[what]["name"], str) or not isinstance(config[what]["fields"], dict):
                 raise ValueError(f"{what} has no name or no fields")
         return {name: config[name] for name in ("learner", "environment", "settings")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         found = [f.parent for home in {folder, Path("runs")} for f in home.glob("*/config.json")]
         newest = sorted(found, key=lambda run: run.stat().st_mtime)[-3:]
         remedy = f"the newest runs are {', '.join(map(str, newest))}" if newest else "`adaptax train` makes one"
@@ -108,7 +108,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a JSONL file, each with its "step"; one that was torn or damaged is passed over."""
     lines = []
     for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             line = json.loads(text)
             lines += [line] if isinstance(line, dict) and isinstance(line.get("step"), int) else []
     return lines
