@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -174,8 +175,9 @@ def finished(samples: Samples) -> list[int]:
 
 
 def text_of(tables: list[Table]) -> str:
-    """Rich tables as plain text."""
-    console = Console(record=True, width=100, file=io.StringIO())
+    """Rich tables as plain text; their lines are ASCII where standard output is."""
+    paper = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding or "utf-8", errors="replace")
+    console = Console(record=True, width=100, file=paper)
     for table in tables:
         console.print(table)
     return console.export_text()

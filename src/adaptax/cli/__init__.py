@@ -1,5 +1,6 @@
 """The command line: `options` says what may be asked for, `check` reads and judges it, `commands` does it."""
 
+import io
 import sys
 import warnings
 from importlib.metadata import version
@@ -19,6 +20,8 @@ def main(argv: list[str] | None = None) -> None:
     cannot be read or written or memory is exhausted, 7 folder in use, 75 preempted, 130 interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has no such letters shows their numbers
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
