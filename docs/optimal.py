@@ -184,9 +184,10 @@ def page(results: Path, table: Any) -> str:
             "environment steps were lived there, all copies counted: MAML measures its gradient in 20 copies of the "
             "environment, and with one copy it must make do with as little as RL2. Dashed: tasks from outside the "
             "training distribution.",
-            "Within the distribution memory earns more, of far fewer steps in the task. Outside it, on points, memory "
-            "hardly improves from episode to episode, where gradients go on to work. RL2 was trained in lives of four "
-            "episodes; on grids it does not hold in the fifth and sixth what it knew in the fourth.",
+            "Within the distribution memory earns more on points and as much on grids, of far fewer steps in the task. "
+            "Outside it, on points, memory hardly improves from episode to episode, where gradients go on to work. RL2 "
+            "was trained in lives of four episodes; on grids it does not hold in the fifth and sixth what it knew in "
+            "the fourth.",
             "![Learning and adaptation of MAML and RL2](images/claim-gradient.svg)",
             table(AGAINST_HEAD, against_rows(found)),
             reproduce("gradient"),

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from adaptax.measure import Samples
 from adaptax.nn.recurrent import gru
 from adaptax.runs import Interrupted, elsewhere, open_run, opened, read_lines
 from adaptax.runs.settings import Settings, checked_settings, type_problems
+from adaptax.runs.signals import SAME
 from adaptax.runs.training import what_is_not_finite
 from tiny import BANDIT as ENV
 from tiny import RANDOM, RL2, SCRATCH
@@ -181,6 +183,7 @@ def test_a_second_ctrl_c_ends_at_once_and_is_written_down(tmp_path: Path, monkey
         jax.tree.map(lambda x: x.delete(), states)  # as a chunk under way has its input donated
         for _press in range(2):
             os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(2 * SAME)
         yield
 
     monkeypatch.setattr("adaptax.runs.training.chunks", pressed)

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,15 @@ import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from adaptax.errors import CheckpointError
+from adaptax.errors import CheckpointError, ConfigError
 from adaptax.failpoints import reach
 
 FORMAT = 1
 STATE, WAITING = "state.safetensors", "waiting.safetensors"
 MIB = 2**20
-LARGEST_MANIFEST, LARGEST_HEADER = 1 * MIB, 16 * MIB
-TYPES = {"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64", "bfloat16": "BF16"} | {
+LARGEST = MIB  # of a manifest, and of a header: some thousand leaves
+TYPES = {"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64", "bfloat16": "BF16"}
+TYPES |= {"complex64": "C64"} | {
     f"{sign}int{bits}": f"{sign.upper() or 'I'}{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
 NAMES = {kind: name for name, kind in TYPES.items()}
@@ -90,8 +92,10 @@ def _digest(path: Path) -> str:
 
 def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def plain(value: Any) -> Any:
@@ -120,13 +124,28 @@ def write_atomically(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def save(folder: Path, tree: PyTree, step: int, waiting: dict[str, np.ndarray] | None = None) -> None:
+def save(
+    folder: Path,
+    tree: PyTree,
+    step: int,
+    waiting: dict[str, np.ndarray] | None = None,
+    notes: dict[str, Any] | None = None,
+) -> None:
     """Writes a checkpoint so that `folder` appears whole or not at all.
 
+    Args:
+        folder: The place; one that is there already is replaced.
+        tree: The state.
+        step: Its meta-step.
+        waiting: Metrics that are in no line yet.
+        notes: A few numbers for the manifest.
+
     Raises:
+        ConfigError: a leaf has a type that the format does not know.
         OSError: it cannot be written; what stood there before still does.
     """
-    beside, aside = (folder.with_name(f".{folder.name}.{os.getpid()}{suffix}") for suffix in ("", ".old"))
+    mine = f".{folder.name}.{os.getpid()}.{threading.get_ident()}"
+    beside, aside = folder.with_name(mine), folder.with_name(f"{mine}.old")
     shutil.rmtree(beside, ignore_errors=True)
     reach("ckpt.before_tmp")
     try:
@@ -135,7 +154,7 @@ def save(folder: Path, tree: PyTree, step: int, waiting: dict[str, np.ndarray] |
         if waiting:
             files[WAITING] = write_tensors(beside / WAITING, waiting)
         reach("ckpt.before_manifest")
-        manifest: dict[str, Any] = {"format": FORMAT, "step": step, "files": files}
+        manifest: dict[str, Any] = {"format": FORMAT, "step": step, "files": files, "notes": notes or {}}
         manifest |= {"sha256": _mark_of(manifest)}
         write_atomically(beside / "manifest.json", json.dumps(manifest, indent=1))
         _flush(beside)
@@ -143,7 +162,7 @@ def save(folder: Path, tree: PyTree, step: int, waiting: dict[str, np.ndarray] |
         if folder.exists():  # damaged, or training goes on from before it
             folder.rename(aside)
         beside.rename(folder)
-    except OSError:
+    except (OSError, ConfigError):
         shutil.rmtree(beside, ignore_errors=True)
         raise
     _flush(folder.parent)
@@ -155,10 +174,13 @@ def write_tensors(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """A safetensors file, written array by array: what is copied is one array at most. Returns its size and SHA-256.
 
     Raises:
+        ConfigError: an array has a type that the format does not know.
         OSError: it cannot be written.
     """
     entries, end = {}, 0
     for name, array in arrays.items():
+        if array.dtype.name not in TYPES:
+            raise ConfigError(f"{name} is {array.dtype.name}, which a checkpoint cannot hold: keep it as another type")
         begin, end = end, end + array.nbytes
         entries[name] = {"dtype": TYPES[array.dtype.name], "shape": array.shape, "data_offsets": [begin, end]}
     header = json.dumps(entries).encode()
@@ -183,7 +205,7 @@ def verified(folder: Path) -> dict[str, Any]:
     """
     path = folder / "manifest.json"
     try:
-        if path.stat().st_size > LARGEST_MANIFEST:
+        if path.stat().st_size > LARGEST:
             raise ValueError("no manifest is that large")
         manifest = json.loads(path.read_text(encoding="utf-8"))
         files = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
@@ -223,10 +245,15 @@ def load(folder: Path, template: PyTree) -> PyTree:
     return from_arrays(read(path, template), template, path)
 
 
-def waiting_of(folder: Path) -> dict[str, np.ndarray]:
-    """The metrics that were not in a line yet when a whole checkpoint was written, `[S, n]`."""
+def waiting_of(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The metrics `[S, n]` that were in no line yet when a checkpoint was written, and the notes in its manifest.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    notes = verified(folder).get("notes", {})
     path = folder / WAITING
-    return read(path) if path.exists() else {}
+    return read(path) if path.exists() else {}, notes
 
 
 def read(path: Path, template: PyTree | None = None) -> dict[str, np.ndarray]:
@@ -237,13 +264,15 @@ def read(path: Path, template: PyTree | None = None) -> dict[str, np.ndarray]:
     """
     try:
         with path.open("rb") as file:
-            if int.from_bytes(file.read(8), "little") > LARGEST_HEADER:
+            if int.from_bytes(file.read(8), "little") > LARGEST:
                 raise CheckpointError(f"{path} is damaged, or no file of adaptax: its header is too large")
         with safe_open(path, "numpy") as file:
             names = list(file.keys())
             if template is not None:
-                slices = {name: file.get_slice(name) for name in names}
-                kinds = {name: (NAMES[x.get_dtype()], tuple(x.get_shape())) for name, x in slices.items()}
+                kinds: dict[str, tuple[str, tuple[int, ...]]] = dict.fromkeys(names, ("", ()))
+                for name in kinds.keys() & _named(template).keys():
+                    part = file.get_slice(name)
+                    kinds[name] = NAMES[part.get_dtype()], tuple(part.get_shape())
                 require_fit(kinds, template, path)
             return {name: file.get_tensor(name) for name in names}
     except (SafetensorError, KeyError) as error:

@@ -34,8 +34,8 @@ def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(whole, tmp_p
                 os.kill(os.getpid(), signal.SIGTERM)
             yield states, metrics
 
-    monkeypatch.setattr("adapttraining.chunks", ended)
-    monkeypatch.setattr("adapttrainer.SECONDS", 0.0)  # chunks of one meta-step
+    monkeypatch.setattr(training, "chunks", ended)
+    monkeypatch.setattr(trainer, "SECONDS", 0.0)  # chunks of one meta-step
     with pytest.raises(Interrupted):
         lab.train(folder)
     monkeypatch.undo()
@@ -48,14 +48,17 @@ def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(whole, tmp_p
 def busy(folder: Path, *sent: int) -> tuple[int, float]:
     """Sends signals to a process whose main thread hears nothing; its exit code, and seconds after the last one."""
     words = [sys.executable, str(Path(__file__)), str(folder)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stdout.readline() == "busy\n"
-    for number in sent:
-        time.sleep(0.2)
-        process.send_signal(number)
-    begun = time.monotonic()
-    process.communicate(timeout=30)
-    return process.returncode, time.monotonic() - begun
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "busy\n"
+        for number in sent:
+            time.sleep(4 * signals.SAME)
+            process.send_signal(number)
+        begun = time.monotonic()
+        try:
+            process.communicate(timeout=30)
+        finally:
+            process.kill()
+        return process.returncode, time.monotonic() - begun
 
 
 def test_a_job_inside_a_long_chunk_is_saved_as_it_was_before_it(whole, tmp_path):

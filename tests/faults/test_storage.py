@@ -191,8 +191,8 @@ def test_bombs_are_refused_at_once(tmp_path):
     folder = tmp_path / "1"
     folder.mkdir()
     for what in bombs(folder):
-        begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with pytest.raises(CheckpointError):
             checkpoint.load(folder, {"x": np.zeros(3, np.float32)})
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        assert time.monotonic() - begun < 1 and grown < 100 * 1024, what
+        assert time.process_time() - begun < 1 and grown < 100 * 1024, what

@@ -13,6 +13,7 @@ import pytest
 
 import adaptax as ax
 from adaptax.errors import RunBusyError
+from adaptax.progress import LINES
 from adaptax.runs import folder_name, read_lines
 from adaptax.runs.folder import create_folder
 
@@ -52,7 +53,7 @@ def test_a_clock_that_jumps_changes_no_time_taken(tmp_path, monkeypatch, capsys)
     years = iter([3e8, -3600, 0, 3e9] * 1000)  # past 2038, an hour back, and home
     right = time.time
     monkeypatch.setattr(time, "time", lambda: right() + next(years))
-    run = ax.train(lab.RL2, lab.BANDIT, out=tmp_path / "run", progress=ax.runs.training.LINES, **lab.STEPS)
+    run = ax.train(lab.RL2, lab.BANDIT, out=tmp_path / "run", progress=LINES, **lab.STEPS)
     seconds = [line["seconds"] for line in run.history]
     assert seconds == sorted(seconds) and seconds[0] > 0 and seconds[-1] < 600
     said = capsys.readouterr().err

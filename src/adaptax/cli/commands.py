@@ -80,7 +80,7 @@ def _finished(work: Any, folder: Path, as_json: bool, env_file: str | None = Non
     try:
         run: Run = work()
     except Interrupted as interrupted:
-        say(f"{interrupted}; saved. To go on: {program} resume {it}")
+        say(f"{interrupted}. To go on: {program} resume {it}")
         sys.exit(interrupted.exit_code)
     except KeyboardInterrupt:
         say(f"ended at once. To go on from the last checkpoint: {program} resume {it}")

@@ -83,7 +83,7 @@ def meta_step(
 def run_chunk(
     fixed: tuple[Learner, Environment, Mesh | None], states: TrainState, count: jax.Array
 ) -> tuple[TrainState, Metrics]:
-    """`count` meta-steps of every seed, one seed after the other; metrics are `[S, LONGEST]`, zeros after `count`.
+    """`count` meta-steps of every seed, one seed after the other; metrics are `[S, LONGEST]`, of which `count` are.
 
     The float fields of the learner and all leaves of `states` have a leading axis S of seeds (or of a sweep).
     """
@@ -122,17 +122,17 @@ def init_states(learners: Learner, env: AbstractEnvironment, keys: PRNGKeys) -> 
 
 
 def chunks(
-    learners: Learner, env: AbstractEnvironment, states: TrainState, meta_steps: int, every: int, devices: Mesh | None
+    learners: Learner, env: AbstractEnvironment, states: TrainState, due: Callable[[int], int], devices: Mesh | None
 ) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
-    """Trains up to meta-step `meta_steps` in short chunks, of which one ends at each multiple of `every`.
+    """Trains in short chunks up to the meta-step that is `due` after a meta-step; there is an end where none follows.
 
     Yields:
         The states (they are consumed when the generator goes on) and the metrics `[S, n]` of the chunk's n meta-steps.
     """
     step, length = int(states.step[0]), 1
     advance_by: Callable = host_chunk if isinstance(env, HostEnvironment) else run_chunk
-    while step < meta_steps:
-        count, begun = min(length, LONGEST, every - step % every, meta_steps - step), time.monotonic()
+    while step < (end := due(step)):
+        count, begun = min(length, LONGEST, end - step), time.monotonic()
         states, metrics = advance_by((learners, env, devices), states, jnp.asarray(count, jnp.int32))
         found = jax.tree.map(lambda x: np.asarray(x)[:, :count], metrics)  # noqa: B023 (used at once)
         length = max(1, int(count * SECONDS / max(time.monotonic() - begun, 1e-9)))  # the first one compiles

@@ -16,6 +16,7 @@ from adaptax.errors import StorageError
 from adaptax.failpoints import reach
 from adaptax.progress import say
 from adaptax.runs.folder import read_lines
+from adaptax.runs.run import Run, steps_per_meta_step
 
 FAILURES = 3  # checkpoints in a row that may fail to be written
 
@@ -28,9 +29,12 @@ class JsonLines:
 
     def add(self, line: dict[str, Any]) -> None:
         """Writes a line, and those that wait, or lets it wait too."""
-        if self.path is None:
-            return
-        self._waiting += json.dumps(plain(line), allow_nan=False) + "\n"
+        if self.path:
+            self._waiting += json.dumps(plain(line), allow_nan=False) + "\n"
+            self._write()
+
+    def _write(self) -> None:
+        assert self.path is not None
         end = None
         try:
             with self.path.open("a", encoding="utf-8") as file:
@@ -44,6 +48,12 @@ class JsonLines:
             if end is not None:
                 with suppress(OSError):
                     os.truncate(self.path, end)
+
+    def flush(self) -> bool:
+        """Writes the lines that wait; whether none is left."""
+        if self._waiting:
+            self._write()
+        return not self._waiting
 
     def end_line(self) -> None:
         """A line that a crash has torn gets its end, so that the next one stands on a line of its own."""
@@ -61,42 +71,46 @@ class JsonLines:
 class RunLog:
     """Writes what happens into the run folder, and into the `history` of a run; without a folder only the latter."""
 
-    def __init__(
-        self,
-        folder: Path | None,
-        history: list[dict[str, Any]],
-        step: int,
-        env_steps: int,
-        waiting: dict[str, np.ndarray] | None = None,
-    ):
-        self.folder, self.history, self.step, self.env_steps = folder, history, step, env_steps
-        self.before = history[-1]["seconds"] if history else 0.0
-        self.waiting = waiting or {}  # metrics `[S, n]` of the meta-steps since the last line
-        self.seconds = 0.0
-        self.metrics, self.events = (JsonLines(folder and folder / f"{name}.jsonl") for name in ("metrics", "events"))
-        self.metrics.keep(step)
+    def __init__(self, run: Run):
+        self.folder, self.history, self.step, self.env_steps = (
+            run.folder,
+            run.history,
+            run.step,
+            steps_per_meta_step(run),
+        )
+        self.line, self.before = run.line, run.seconds  # meta-step of the last line; seconds of earlier processes
+        self.waiting, self.begun = run.waiting, time.monotonic()  # metrics `[S, n]` of the meta-steps since that line
+        self.home = run.folder and run.folder / "checkpoints"
+        self.metrics, self.events = (
+            JsonLines(run.folder and run.folder / f"{name}.jsonl") for name in ("metrics", "events")
+        )
+        self.metrics.keep(self.line)
         self.events.end_line()
-        self.home = folder and folder / "checkpoints"
         self.kept = checkpoints.steps(self.home) if self.home else []  # those that are whole
         self.failures = 0
 
-    def gather(self, step: int, metrics: dict[str, np.ndarray], seconds: float) -> None:
-        """Takes the metrics `[S, n]` of one chunk into the line that is written next."""
-        joined = {name: np.concatenate([self.waiting[name], new], 1) for name, new in metrics.items() if self.waiting}
-        self.waiting, self.step, self.seconds = joined or metrics, step, seconds
+    @property
+    def seconds(self) -> float:
+        """Taken by the training, in this process and in those before."""
+        return self.before + time.monotonic() - self.begun
 
-    def write(self, validation: np.ndarray | None = None) -> None:
-        """One line with the means over all meta-steps since the last one; none where there were none."""
-        if not self.waiting:
-            return
-        values = {name: found.mean(1, dtype=float) for name, found in self.waiting.items()}
-        values |= {} if validation is None else {"validation": validation}
+    def gather(self, step: int, metrics: dict[str, np.ndarray]) -> None:
+        """Takes the metrics `[S, n]` of one chunk into the line that is written next."""
+        if self.waiting:
+            metrics = {name: np.concatenate([self.waiting[name], new], 1) for name, new in metrics.items()}
+        self.waiting, self.step = metrics, step
+
+    def write(self, validation: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """One line with the means `[S]` over all meta-steps since the last one; returns these."""
+        means = {name: found.mean(1, dtype=float) for name, found in self.waiting.items()}
         line: dict[str, Any] = {"step": self.step, "env_steps": self.step * self.env_steps}
-        line |= {"seconds": round(self.before + self.seconds, 3)}
+        line |= {"seconds": round(self.seconds, 3)}
+        values = means if validation is None else means | {"validation": validation}
         line |= {name: value.tolist() if len(value) > 1 else float(value[0]) for name, value in values.items()}
-        self.waiting = {}
+        self.waiting, self.line = {}, self.step
         self.history.append(plain(line))
         self.metrics.add(line)
+        return means
 
     def event(self, kind: str, step: int, **details: Any) -> None:
         """One line for whatever is worth knowing later."""
@@ -112,8 +126,8 @@ class RunLog:
             info = {name: value for name, value in info.items() if value is not None}
             write_atomically(self.folder / "run.json", json.dumps(info, indent=1))
 
-    def preflight(self, saved: Any) -> None:
-        """Before the first meta-step: a checkpoint can be written, is whole, and there is room for the next.
+    def preflight(self, saved: Any, keep: int) -> None:
+        """Before the first meta-step: a checkpoint can be written, is whole, and there is room for those to come.
 
         Raises:
             StorageError: it cannot, or there is none.
@@ -121,18 +135,18 @@ class RunLog:
         if self.home is None:
             return
         if not self.kept:
-            self.checkpoint(saved, 1, must=True)
-        newest = self.home / str(self.kept[-1])
-        files = checkpoints.verified(newest)["files"].values()
-        needed, free = 2 * sum(file["bytes"] for file in files), shutil.disk_usage(self.home).free
+            self.checkpoint(saved, keep, must=True)
+        files = checkpoints.verified(self.home / str(self.kept[-1]))["files"].values()
+        more = max(1, keep + 1 - len(self.kept))  # a new one is written before an old one goes
+        needed, free = more * sum(file["bytes"] for file in files), shutil.disk_usage(self.home).free
         if free < needed:
             raise StorageError(
-                f"{self.folder} has {free / MIB:,.1f} MiB left on its disk, and two checkpoints need "
+                f"{self.folder} has {free / MIB:,.1f} MiB left on its disk, and {more} more checkpoint(s) need "
                 f"{needed / MIB:,.1f} MiB: make room, or give another folder (out)"
             )
 
-    def checkpoint(self, saved: Any, keep: int, must: bool = False) -> None:
-        """Saves everything, then drops the oldest checkpoints beyond `keep`.
+    def checkpoint(self, saved: Any, keep: int, must: bool = False) -> bool:
+        """Saves everything, then drops the oldest checkpoints beyond `keep`; whether it could.
 
         One that cannot be written is passed over: those from before stay, and the next is tried in its turn.
 
@@ -140,17 +154,32 @@ class RunLog:
             StorageError: it cannot be written and `must` be, or it is the third in a row.
         """
         if self.home is None:
-            return
+            return True
         begun = time.monotonic()
         try:
-            checkpoints.save(self.home / str(self.step), saved, self.step, self.waiting)
+            self.save(saved, self.step, self.waiting)
         except OSError as error:
             self._failed(error, must)
-            return
+            return False
         self.failures, self.kept = 0, [*(step for step in self.kept if step != self.step), self.step]
         self.event("checkpoint", self.step, seconds=round(time.monotonic() - begun, 3))
-        if leftovers := checkpoints.prune(self.home, self.kept[-keep:]):
-            self.event("leftovers removed", self.step, number=leftovers)
+        try:
+            if leftovers := checkpoints.prune(self.home, self.kept[-keep:]):
+                self.event("leftovers removed", self.step, number=leftovers)
+        except OSError as error:
+            self.event("old checkpoints not removed", self.step, reason=str(error))
+        return True
+
+    def save(self, saved: Any, step: int, waiting: dict[str, np.ndarray]) -> None:
+        """One checkpoint.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        assert self.home is not None
+        self.metrics.flush()
+        notes = {"line": self.line, "seconds": round(self.seconds, 3)}
+        checkpoints.save(self.home / str(step), saved, step, waiting, notes)
 
     def _failed(self, error: OSError, must: bool) -> None:
         self.failures += 1
@@ -160,3 +189,9 @@ class RunLog:
         if must or self.failures >= FAILURES:
             raise StorageError(f"{words}. Make room on the disk, and go on with: adaptax resume {self.folder}")
         say(f"{words}; the next is tried in its turn")
+
+    def close(self) -> None:
+        """Says what could not be written."""
+        for lines in (self.metrics, self.events):
+            if lines.path and not lines.flush():
+                say(f"the last lines of {lines.path} could not be written: the disk is full, or gone")

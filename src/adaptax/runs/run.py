@@ -39,6 +39,8 @@ class Run:
     folder: Path | None = None
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     waiting: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # metrics in no line of `history` yet
+    line: int = 0  # meta-step of the last line
+    seconds: float = 0.0  # that the training took
 
     def __repr__(self) -> str:
         names = f"{name_of(self.learner)} on {name_of(self.env)}"

@@ -165,8 +165,10 @@ def open_run(
         say(f"{folder}/checkpoints/{kept[-1]} is damaged: what follows is of meta-step {steps[-1]}")
     newest = folder / "checkpoints" / str(steps[-1])
     saved = checkpoints.load(newest, template(learner, env, settings))
-    run = Run(learner, env, settings, saved, folder, waiting=checkpoints.waiting_of(newest))
-    run.history = [line for line in read_lines(folder / "metrics.jsonl") if line["step"] <= run.step]
+    waiting, notes = checkpoints.waiting_of(newest)
+    run = Run(learner, env, settings, saved, folder, waiting=waiting)
+    run.line, run.seconds = int(notes.get("line", run.step)), float(notes.get("seconds", 0.0))
+    run.history = [line for line in read_lines(folder / "metrics.jsonl") if line["step"] <= run.line]
     return run
 
 

@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from adaptax import checkpoint as checkpoints
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import TrainState, chunks
-from adaptax.errors import ConfigError, NumericalError
+from adaptax.errors import ConfigError, NumericalError, StorageError
 from adaptax.measure import Samples, draw_tasks, measure
 from adaptax.progress import LINES, Progress, Silent
 from adaptax.runs.folder import create_folder, in_use
@@ -31,11 +32,11 @@ VALIDATION_STEPS = 400_000  # environment steps that one validation may take, ab
 
 
 class Now(NamedTuple):
-    """What callbacks see at log points, validations and checkpoints; one that returns True ends the training."""
+    """What callbacks see wherever a line is written; one that returns True ends the training."""
 
     run: Run
     step: int
-    metrics: dict[str, np.ndarray]  # means since the last call, `[S]`
+    metrics: dict[str, np.ndarray]  # means since the last line, `[S]`
     validation: np.ndarray | None  # `[S]`, where this was a validation point
     seconds: float
 
@@ -67,7 +68,7 @@ def train(
         meta_steps: Updates of the outer loop.
         seed: First seed.
         seeds: Runs with seeds `seed`, `seed + 1`, ...: trained in one compiled program.
-        callbacks: Plain functions of a `Now`, called at log points; one that returns True ends the training.
+        callbacks: Plain functions of a `Now`, called where a line is written; one that returns True ends it.
         out: The run folder to make; None keeps everything in memory.
         sweep: Float fields of the learner with several values each; all lists have one length, read side by side.
         log_every: Meta-steps between log points; by default a hundredth of the training. Validations, checkpoints and
@@ -85,6 +86,7 @@ def train(
         RunBusyError: the folder exists already.
         OSError: the folder cannot be made.
         NumericalError: a metric or the state stopped being finite; checkpoints from before are kept.
+        StorageError: checkpoints cannot be written, three times in a row, or the first or the last one.
         Interrupted: SIGINT or SIGTERM came; the state was saved. Like KeyboardInterrupt, it is no Exception.
     """
     if wrong := type_problems(learner, env):
@@ -132,6 +134,7 @@ def resume(
         ConfigError: the learner or environment must be given, or is not the one that the run began with, or there are
             not that many devices.
         NumericalError: as in `train`.
+        StorageError: as in `train`.
         Interrupted: as in `train`.
     """
     if wrong := changed_since(folder, learner, env):
@@ -145,96 +148,106 @@ def resume(
 def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None, devices: int | None) -> Run:
     """Trains from where the run stands to its end; whatever ends it is written into its folder."""
     with in_use(run.folder):
-        log = RunLog(run.folder, run.history, run.step, steps_per_meta_step(run), run.waiting)
+        log = RunLog(run)
         log.status("running")
         try:
-            log.preflight(run.saved)
+            if run.step < run.settings.meta_steps:
+                log.preflight(run.saved, run.settings.keep)
             _go_on(run, log, callbacks, progress or Silent(), devices or 1)
+            log.status("finished" if run.step == run.settings.meta_steps else "stopped")
         except (Interrupted, KeyboardInterrupt):
-            log.status("preempted")
+            with suppress(OSError):
+                log.status("preempted")
             raise
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"
+            log.event("failed", log.step, reason=reason)  # the states of a chunk under way are gone
             with suppress(OSError):  # what ended the run is what to tell, not that it cannot be written down
-                log.event("failed", log.step, reason=reason)  # the states of a chunk under way are gone
                 log.status("failed", reason)
             raise
-        log.status("finished" if run.step == run.settings.meta_steps else "stopped")
+        finally:
+            log.close()
         return run
 
 
 def _go_on(run: Run, log: RunLog, callbacks: Sequence[Callback], progress: Progress, devices: int) -> None:
-    settings, begun, held = run.settings, time.monotonic(), _Held(run, log)
-    every, since = _every(settings), [log.waiting] if log.waiting else []
+    settings, held = run.settings, _Held(run, log)
     shown = progress.training(run.step, settings.meta_steps, steps_per_meta_step(run))
-    with listening(held.rescue) as heard, shown as show:
-        if log.waiting and run.step % every == 0:  # a signal came before what was due at this step
-            if _due(run, log, callbacks, since, 0.0)[1]:
-                return
-            since = []
-        for states, metrics in stream_of(run, every, devices):
+    with listening(held.rescue if run.folder else None) as heard, shown as show:
+        if log.line < run.step and is_due(settings, run.step) and _due(run, log, callbacks)[1]:
+            return  # a signal had come before what was due at this step, and now it says stop
+        held.inside = True
+        for states, metrics in stream_of(run, devices):
             run.saved = run.saved._replace(states=states)
-            step, last, seconds = run.step, run.step == settings.meta_steps, time.monotonic() - begun
-            log.gather(step, metrics, seconds)
-            since.append(metrics)
+            log.gather(run.step, metrics)
+            held.inside = False
             if fault := what_is_not_finite(run, metrics):
                 log.write()
                 raise NumericalError(_advice(run, fault))
-            if heard and not last:
-                log.checkpoint(run.saved, settings.keep, must=True)
-                raise Interrupted(heard[0], run)
-            validation, stop = None, False
-            if last or step % every == 0:
-                validation, stop = _due(run, log, callbacks, since, seconds)
-                since = []
-            show(step, {name: found.mean(1) for name, found in metrics.items()}, validation)
+            last, due = run.step == settings.meta_steps, is_due(settings, run.step)
+            validation, stop = _due(run, log, callbacks) if due and (last or not heard) else (None, False)
+            if heard and not (last or stop):
+                heard.answered.set()
+                raise Interrupted(heard.numbers[0], run, _saved(run, log))
+            show(run.step, {name: found.mean(1) for name, found in metrics.items()}, validation)
             if stop:
                 break
-            held.chunk()
+            held.hold()
+            held.inside = True
 
 
-def _due(
-    run: Run, log: RunLog, callbacks: Sequence[Callback], since: list[dict[str, np.ndarray]], seconds: float
-) -> tuple[np.ndarray | None, bool]:
-    """Validates, writes a line, calls back and saves, whatever is due; returns the validation and whether to stop."""
+def next_due(settings: Settings, step: int) -> int:
+    """The next meta-step after `step` at which a line, a validation or a checkpoint is due; the last one is."""
+    every = (settings.log_every, settings.validate_every, settings.checkpoint_every)
+    return min(settings.meta_steps, *(step - step % n + n for n in every))
+
+
+def is_due(settings: Settings, step: int) -> bool:
+    """Whether something is due at a meta-step."""
+    return next_due(settings, step - 1) == step
+
+
+def _due(run: Run, log: RunLog, callbacks: Sequence[Callback]) -> tuple[np.ndarray | None, bool]:
+    """Writes a line; validates, calls back and saves, where it is time to. The validation, and whether to stop."""
     step, settings = run.step, run.settings
     last = step == settings.meta_steps
     validation = validate(run, log) if last or step % settings.validate_every == 0 else None
-    if validation is not None or step % settings.log_every == 0 or step % settings.checkpoint_every == 0:
-        log.write(validation)
-    means = {name: np.concatenate([metrics[name] for metrics in since], 1).mean(1) for name in since[0]}
-    now = Now(run, step, means, validation, seconds)
+    now = Now(run, step, log.write(validation), validation, log.seconds)
     stop = any([_is_true(callback(now)) for callback in callbacks])
     if last or stop or step % settings.checkpoint_every == 0:
         log.checkpoint(run.saved, settings.keep, must=last or stop)
     return validation, stop
 
 
+def _saved(run: Run, log: RunLog) -> bool:
+    """Saves because a signal came; whether that was possible."""
+    try:
+        return run.step in log.kept or log.checkpoint(run.saved, run.settings.keep)
+    except StorageError:
+        return False
+
+
 class _Held:
-    """What can still be saved while the main thread is inside a chunk, whose input is consumed."""
+    """What can be saved while the main thread is busy. Inside a chunk that is a copy: the chunk consumes its input."""
 
     def __init__(self, run: Run, log: RunLog):
-        self.run, self.log, self.begun = run, log, time.monotonic()
+        self.run, self.log, self.begun, self.inside = run, log, time.monotonic(), False
         self.copy: tuple[Saved, int, dict[str, np.ndarray]] | None = None
 
-    def chunk(self) -> None:
-        """A chunk begins: of what is slow to make a copy is held."""
+    def hold(self) -> None:
+        """Before a chunk: of what is slow to make a copy is held."""
         slow, self.begun = time.monotonic() - self.begun > GRACE / 2, time.monotonic()
-        newer = self.run.step not in self.log.kept
-        self.copy = (jax.device_get(self.run.saved), self.run.step, self.log.waiting) if slow and newer else None
+        saved = jax.device_get(self.run.saved) if slow else None
+        self.copy = None if saved is None else (saved, self.run.step, self.log.waiting)
 
     def rescue(self) -> None:
-        """Saves the copy, where there is one, and writes down that the training was preempted."""
+        """Saves what there is, and writes down that the training was preempted."""
+        at_hand = self.copy if self.inside else (self.run.saved, self.run.step, self.log.waiting)
         with suppress(OSError):
-            if self.copy is not None and self.run.folder is not None:
-                saved, step, waiting = self.copy
-                checkpoints.save(self.run.folder / "checkpoints" / str(step), saved, step, waiting)
+            if at_hand is not None and at_hand[1] not in self.log.kept:
+                self.log.save(*at_hand)
+        with suppress(OSError):
             self.log.status("preempted")
-
-
-def _every(settings: Settings) -> int:
-    """Meta-steps between moments at which something is due."""
-    return int(np.gcd.reduce([settings.log_every, settings.validate_every, settings.checkpoint_every]))
 
 
 def _is_true(answer: Any) -> bool:
@@ -242,13 +255,13 @@ def _is_true(answer: Any) -> bool:
     return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
-def stream_of(run: Run, every: int, devices: int) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
+def stream_of(run: Run, devices: int) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
     """The compiled chunks from where the run stands, on that many devices."""
     settings, states, mesh = run.settings, run.saved.states, None
     if devices > 1:
         mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("tasks",))
         states = jax.device_put(states, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
-    return chunks(spread(run.learner, settings), run.env, states, settings.meta_steps, every, mesh)
+    return chunks(spread(run.learner, settings), run.env, states, partial(next_due, settings), mesh)
 
 
 def what_is_not_finite(run: Run, metrics: dict[str, np.ndarray]) -> str:
@@ -272,10 +285,11 @@ def _advice(run: Run, fault: str) -> str:
 
 
 class Interrupted(BaseException):
-    """A signal asked the training to end; its state is saved. Like KeyboardInterrupt, no Exception."""
+    """A signal asked the training to end. Like KeyboardInterrupt, no Exception."""
 
-    def __init__(self, number: int, run: Run):
-        super().__init__(f"stopped by signal {number} at meta-step {run.step}")
+    def __init__(self, number: int, run: Run, saved: bool):
+        done = "saved" if saved else "it could not be saved"
+        super().__init__(f"stopped by signal {number} at meta-step {run.step}; {done}")
         self.run = run
         self.exit_code = EXITS[number]
 
