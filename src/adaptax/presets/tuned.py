@@ -79,6 +79,18 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("rl2", "point-navigation"): {"default": RL2_POINT | {"discount": 0.99, "learning_rate": 4e-3}},
     # with less entropy it commits itself to a part of the room
     ("rl2", "dark-room"): {"default": RL2_LONG | {"meta_steps": 700, "entropy": 0.03}},
+    # a search for the door pays late, and only who remembers both places: a GRU alone stops at fetching the key
+    ("rl2", "dark-key-door"): {
+        "default": RL2_LONG
+        | {
+            "meta_steps": 2000,
+            "memory": "linear-attention",
+            "tasks": 64,
+            "minibatches": 4,
+            "epochs": 2,
+            "value_scale": 10.0,
+        }
+    },
     # small minibatches, of 16 lives: where a way must be remembered, many updates teach more than exact ones
     ("rl2", "maze"): {"default": RL2_LONG | {"meta_steps": 500, "tasks": 128, "value_scale": 10.0}},
     ("multi-task", "maze"): {"default": POLICY | {"meta_steps": 100, "inner_lr": 0.1, "learning_rate": 3e-3}},
