@@ -1,7 +1,7 @@
 """Runs: trainings that can be trusted, and the folders they are kept in.
 
-`run` is the state, `training` the loop, `settings` what may be asked, `signals` what ends it; `folder` is what a run folder
-holds, `log` writes it, `stored` is the way back.
+`run` is the state, `training` the loop, `settings` what may be asked, `signals` what ends it; `folder` is what a run's
+folder holds, `log` writes it, `stored` is the way back.
 """
 
 from adaptax.runs.folder import folder_name, read_config, read_lines
