@@ -310,6 +310,20 @@ def test_lines_are_written_at_log_points_and_validations_only() -> None:
     assert steps(odd) == [8, 12]
 
 
+class Mute(ax.RL2):
+    """An update that tells nothing."""
+
+    def update(self, meta: Any, lifetimes: Any, key: Any) -> Any:
+        return super().update(meta, lifetimes, key)[0], {}
+
+
+def test_a_learner_without_metrics_has_lines_and_validations(tmp_path: Path) -> None:
+    mute = Mute(**{name: getattr(RL2, name) for name in ("tasks", "minibatches", "hidden")})
+    run = ax.train(mute, ENV, meta_steps=4, validate_every=2, out=tmp_path / "run")
+    assert [line["step"] for line in run.history] == [1, 2, 3, 4]
+    assert ["validation" in line for line in run.history] == [False, True, False, True]
+
+
 def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
     one = ax.train(RL2, ENV, meta_steps=3)
     two = ax.train(RL2, ENV, meta_steps=3, devices=2)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import lab
@@ -15,7 +16,9 @@ import pytest
 
 import adaptax as ax
 from adaptax.core import trainer
+from adaptax.failpoints import VARIABLE
 from adaptax.runs import Interrupted, signals, training
+from adaptax.runs.log import RunLog
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +26,25 @@ def whole(tmp_path_factory) -> ax.Run:
     return lab.train(tmp_path_factory.mktemp("whole") / "run")
 
 
-@pytest.mark.parametrize("step", range(1, 12))
-def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(whole, tmp_path, monkeypatch, step):
-    """In the middle of a line, of an interval between checkpoints, or just before a validation was due."""
-    folder, chunks = tmp_path / "run", training.chunks
+def ended_at(step: int, sent: int = 1):
+    """Chunks of a training that is sent signals at a meta-step."""
+    chunks = training.chunks
 
     def ended(*arguments):
         for states, metrics in chunks(*arguments):
             if int(states.step[0]) == step:
-                os.kill(os.getpid(), signal.SIGTERM)
+                for _ in range(sent):
+                    os.kill(os.getpid(), signal.SIGTERM)
             yield states, metrics
 
-    monkeypatch.setattr(training, "chunks", ended)
+    return ended
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(whole, tmp_path, monkeypatch, step):
+    """In the middle of a line, of an interval between checkpoints, or just before a validation was due."""
+    folder = tmp_path / "run"
+    monkeypatch.setattr(training, "chunks", ended_at(step))
     monkeypatch.setattr(trainer, "SECONDS", 0.0)  # chunks of one meta-step
     with pytest.raises(Interrupted):
         lab.train(folder)
@@ -75,6 +85,58 @@ def test_a_second_ctrl_c_ends_at_once_even_inside_a_long_chunk(tmp_path):
     code, seconds = busy(tmp_path / "run", signal.SIGINT, signal.SIGINT)
     assert code == 130 and seconds < 2
     assert ax.open_run(tmp_path / "run").step == 5
+
+
+def test_a_signal_that_comes_twice_at_once_came_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "chunks", ended_at(3, sent=2))
+    with pytest.raises(Interrupted, match="at meta-step 3; saved"):
+        lab.train(tmp_path / "run")
+
+
+def test_a_line_that_was_due_is_written_once_however_often_the_job_ends(whole, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    monkeypatch.setattr(training, "chunks", ended_at(3))
+    with pytest.raises(Interrupted):
+        lab.train(folder)
+    monkeypatch.undo()
+    with pytest.raises(ZeroDivisionError):  # ends after the line of meta-step 3, before the next checkpoint
+        ax.resume(folder, progress=None, callbacks=[lambda now: 1 / 0])
+    ax.resume(folder, progress=None)
+    assert whole.folder is not None and lab.lines_of(folder) == lab.lines_of(whole.folder)
+
+
+def test_a_full_disk_does_not_hide_that_the_job_was_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "chunks", ended_at(3))
+    monkeypatch.setenv(VARIABLE, "ckpt.before_rename:full")
+    monkeypatch.setattr(RunLog, "preflight", lambda *_: None)  # the disk was not full then
+    with pytest.raises(Interrupted, match="at meta-step 3; it could not be saved") as stopped:
+        lab.train(tmp_path / "run")
+    assert stopped.value.exit_code == 75
+
+
+def test_the_time_of_earlier_processes_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "chunks", ended_at(3))
+    with pytest.raises(Interrupted):
+        lab.train(tmp_path / "run")
+    monkeypatch.undo()
+    before = ax.open_run(tmp_path / "run").seconds
+    run = ax.resume(tmp_path / "run", progress=None)
+    seconds = [line["seconds"] for line in run.history]
+    assert before > 0 and seconds == sorted(seconds) and seconds[-1] > before
+
+
+def test_the_signals_of_a_child_are_its_own():
+    """A simulator may fork a process, and end it."""
+    with signals.listening(lambda: None) as heard, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # JAX warns of forks
+        child = os.fork()
+        if not child:
+            time.sleep(30)
+            os._exit(0)
+        time.sleep(0.1)
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+        assert not heard
 
 
 def test_handlers_and_threads_are_gone_afterwards(tmp_path):

@@ -18,6 +18,7 @@ from adaptax.progress import say
 from adaptax.runs.folder import read_lines
 from adaptax.runs.run import Run, steps_per_meta_step
 
+LOGS = ("metrics", "events")
 FAILURES = 3  # checkpoints in a row that may fail to be written
 
 
@@ -72,18 +73,12 @@ class RunLog:
     """Writes what happens into the run folder, and into the `history` of a run; without a folder only the latter."""
 
     def __init__(self, run: Run):
-        self.folder, self.history, self.step, self.env_steps = (
-            run.folder,
-            run.history,
-            run.step,
-            steps_per_meta_step(run),
-        )
+        self.folder, self.history, self.step = run.folder, run.history, run.step
+        self.env_steps = steps_per_meta_step(run)
         self.line, self.before = run.line, run.seconds  # meta-step of the last line; seconds of earlier processes
         self.waiting, self.begun = run.waiting, time.monotonic()  # metrics `[S, n]` of the meta-steps since that line
         self.home = run.folder and run.folder / "checkpoints"
-        self.metrics, self.events = (
-            JsonLines(run.folder and run.folder / f"{name}.jsonl") for name in ("metrics", "events")
-        )
+        self.metrics, self.events = (JsonLines(run.folder and run.folder / f"{name}.jsonl") for name in LOGS)
         self.metrics.keep(self.line)
         self.events.end_line()
         self.kept = checkpoints.steps(self.home) if self.home else []  # those that are whole
