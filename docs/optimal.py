@@ -21,6 +21,7 @@ ROWS = {  # result -> words
     "rl2-dependent-medium": "2 dependent arms (0.25, 0.75), 100 pulls",
     "rl2-dependent-hard": "2 dependent arms (0.4, 0.6), 100 pulls",
     "rl2-dependent-uniform": "2 dependent arms (p, 1 - p), 100 pulls",
+    "rl2-restless-bandit": "2 arms that drift while they are pulled, 100 pulls",
     "rl2-informative-bandit": "11 arms, one of which tells, 5 pulls",
     "rl2-two-step-static": "two-step task, 100 trials",
     "rl2-two-step-drifting": "two-step task that drifts, 100 trials",
