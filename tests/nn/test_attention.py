@@ -11,7 +11,7 @@ from adaptax.nn.attention import attention, linear_attention
 
 @pytest.mark.parametrize("net", [attention(5, 8, 3), attention(5, 8, 7), attention(5, 8, 20), linear_attention(5, 8)])
 def test_acting_step_by_step_is_the_unrolled_pass(net, monkeypatch):
-    monkeypatch.setattr(layers, "CHUNK", 5)  # twelve steps are two chunks and two fifths
+    monkeypatch.setattr(layers, "BLOCK", 5)  # twelve steps are two blocks and two fifths
     params, xs = net.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (12, 5))
     _, outputs = jax.lax.scan(lambda kept, x: net.step(params, kept, x), net.begin(params), xs)
     np.testing.assert_allclose(outputs, net.unroll(params, xs), atol=1e-5)

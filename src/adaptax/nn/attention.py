@@ -10,7 +10,7 @@ from adaptax.nn.net import Params, linear, linear_init
 from adaptax.nn.recurrent import Recurrent, gru
 
 HEADS = 4
-CHUNK = 50  # steps of a life that linear attention compares with each other; what is older it has added up
+BLOCK = 50  # steps that linear attention compares with each other at once; of the blocks before, it has the sums
 STEEPEST = 8.0  # exponent of what is looked up: its sum over a life stays finite
 
 
@@ -179,12 +179,12 @@ def _steep(x: Array) -> Array:
 def _attended(
     queries: Float[Array, "T h d"], keys: Float[Array, "T h d"], values: Float[Array, "T h v"]
 ) -> Float[Array, "T h v"]:
-    """Sum over i <= t of (q_t . k_i) v_i: step by step within a chunk, and by the sum of the chunks before."""
+    """Sum over i <= t of (q_t . k_i) v_i: pair by pair within a block, and by the sums of the blocks before."""
     length = len(queries)
-    size = min(CHUNK, length)
+    size = min(BLOCK, length)
     rest = -length % size
-    in_chunks = lambda x: jnp.pad(x, ((0, rest), (0, 0), (0, 0))).reshape(-1, size, *x.shape[1:])
-    queries, keys, values = (in_chunks(x) for x in (queries, keys, values))
+    in_blocks = lambda x: jnp.pad(x, ((0, rest), (0, 0), (0, 0))).reshape(-1, size, *x.shape[1:])
+    queries, keys, values = (in_blocks(x) for x in (queries, keys, values))
     likeness = jnp.tril(jnp.einsum("cthd,cihd->chti", queries, keys))
     sums = jnp.einsum("cihd,cihv->chdv", keys, values)
     before = jnp.cumsum(sums, 0) - sums
