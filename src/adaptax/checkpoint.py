@@ -203,6 +203,18 @@ def verified(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: what is missing or damaged.
     """
+    manifest = _manifest_of(folder)
+    for name, entry in manifest["files"].items():
+        _require_whole(folder, name, int(entry["bytes"]), str(entry["sha256"]))
+    return manifest
+
+
+def _manifest_of(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint, itself whole; the files that it names are not looked at.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
     path = folder / "manifest.json"
     try:
         if path.stat().st_size > LARGEST:
@@ -218,8 +230,6 @@ def verified(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder} is damaged: manifest.json is not what was written")
     if STATE not in files or files.keys() - {STATE, WAITING}:
         raise CheckpointError(f"{folder} is not a checkpoint: its manifest.json names other files than {STATE}")
-    for name, wanted in files.items():
-        _require_whole(folder, name, *wanted)
     return manifest
 
 
@@ -248,10 +258,13 @@ def load(folder: Path, template: PyTree) -> PyTree:
 def waiting_of(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The metrics `[S, n]` that were in no line yet when a checkpoint was written, and the notes in its manifest.
 
+    Args:
+        folder: A checkpoint that was found whole: its digests are not computed again.
+
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: it is none.
     """
-    notes = verified(folder).get("notes", {})
+    notes = _manifest_of(folder).get("notes", {})
     path = folder / WAITING
     return read(path) if path.exists() else {}, notes
 
