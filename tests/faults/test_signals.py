@@ -15,7 +15,6 @@ import lab
 import pytest
 
 import adaptax as ax
-from adaptax.core import trainer
 from adaptax.failpoints import VARIABLE
 from adaptax.runs import Interrupted, signals, training
 from adaptax.runs.log import RunLog
@@ -45,7 +44,7 @@ def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(whole, tmp_p
     """In the middle of a line, of an interval between checkpoints, or just before a validation was due."""
     folder = tmp_path / "run"
     monkeypatch.setattr(training, "chunks", ended_at(step))
-    monkeypatch.setattr(trainer, "SECONDS", 0.0)  # chunks of one meta-step
+    monkeypatch.setattr(training, "SECONDS", 0.0)  # chunks of one meta-step
     with pytest.raises(Interrupted):
         lab.train(folder)
     monkeypatch.undo()
@@ -150,7 +149,7 @@ def test_handlers_and_threads_are_gone_afterwards(tmp_path):
 
 def busy_main(folder: Path) -> None:
     """A training that comes to a chunk of a minute, spent outside Python."""
-    signals.GRACE, training.GRACE = 1.0, 0.0  # every chunk counts as slow: a copy is held
+    signals.GRACE = 1.0
     chunks = training.chunks
 
     def stuck(*arguments):
@@ -161,7 +160,7 @@ def busy_main(folder: Path) -> None:
                 hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # not in Python: its handlers do not run
 
     training.chunks = stuck
-    trainer.SECONDS = 0.0
+    training.SECONDS = 0.0
     lab.train(folder)
 
 

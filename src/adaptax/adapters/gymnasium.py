@@ -16,13 +16,13 @@ from adaptax.core.env import Environment, HostEnvironment, Simulator, TaskSplit
 from adaptax.core.types import PRNGKey, Task
 from adaptax.errors import ConfigError, FaultyEnvironmentError, NumericalError
 from adaptax.fields import Count
-from adaptax.ops.spaces import Box, Discrete, Space
+from adaptax.ops.spaces import ActionSpace, Box, Discrete, MultiDiscrete, Space
 
 if TYPE_CHECKING:
     import gymnasium
 
 UNBOUNDED = 1e30  # gymnasium writes "no bound" as infinity or as the largest float32
-MEMBERS = "Discrete that starts at 0, and Box"
+MEMBERS = "Discrete that starts at 0, Box, and for observations MultiDiscrete that starts at 0"
 
 
 def _gymnasium() -> Any:
@@ -88,7 +88,7 @@ def from_gymnasium(
         raise TypeError(f"what should make a Gymnasium environment makes something else: {type(example).__name__}")
     limit = episode_steps or _time_limit(example)
     name = example.spec.id.replace("/", "-") if example.spec else type(example.unwrapped).__name__
-    spaces = (to_space(example.observation_space), _flat(to_space(example.action_space)))
+    spaces = (to_space(example.observation_space), to_action_space(example.action_space))
     example.close()
     if limit is None:
         raise ConfigError(
@@ -149,11 +149,13 @@ def to_space(space: Any) -> Space:
     """The space in our words.
 
     Raises:
-        ConfigError: it is neither a Discrete that starts at 0 nor a Box.
+        ConfigError: it is none of these.
     """
     spaces = _gymnasium().spaces
     if isinstance(space, spaces.Discrete) and space.start == 0:
         return Discrete(int(space.n))
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1 and not space.start.any():
+        return MultiDiscrete(tuple(int(n) for n in space.nvec))
     if isinstance(space, spaces.Box):
         return Box(_bound(space.low), _bound(space.high), tuple(space.shape))
     raise ConfigError(
@@ -169,19 +171,29 @@ def _bound(values: np.ndarray) -> float | tuple[float, ...]:
     return flat[0] if flat and len(set(flat)) == 1 else tuple(flat)
 
 
-def _flat(space: Space) -> Space:
-    """Policies speak vectors; the simulator gives an action its shape back."""
-    return space._replace(shape=(space.size,)) if isinstance(space, Box) else space
+def to_action_space(space: Any) -> ActionSpace:
+    """The same for actions. Policies speak vectors; the simulator gives an action its shape back.
+
+    Raises:
+        ConfigError: it is neither a Discrete nor a Box.
+    """
+    ours = to_space(space)
+    if isinstance(ours, MultiDiscrete):
+        raise ConfigError(
+            f"the action space {space} is not supported: policies choose one number, or act in a Box. "
+            "Wrap the environment in `make`: gymnasium.wrappers.TransformAction turns one number into several"
+        )
+    return ours._replace(shape=(ours.size,)) if isinstance(ours, Box) else ours
 
 
 class GymnasiumSimulator(Simulator):
     """One Gymnasium environment, checked against the spaces that the learner was built for."""
 
-    def __init__(self, env: "gymnasium.Env", observation: Space, action: Space, limit: int):
+    def __init__(self, env: "gymnasium.Env", observation: Space, action: ActionSpace, limit: int):
         self.env, self.limit, self.steps = env, limit, 0
         self.observation, self.action = observation, action
         self.like = np.asarray(observation.none())
-        found = (to_space(env.observation_space), _flat(to_space(env.action_space)))
+        found = (to_space(env.observation_space), to_action_space(env.action_space))
         if found != (observation, action):
             raise FaultyEnvironmentError(
                 f"all tasks of a family share their spaces: expected {(observation, action)}, this task has {found}"
@@ -249,7 +261,7 @@ class GymnasiumEnvironment(HostEnvironment):
     sample: Callable[[PRNGKey], Task]
     sample_ood: Callable[[PRNGKey], Task] | None
     features: Callable[[Task], Any] | None
-    spaces: tuple[Space, Space]
+    spaces: tuple[Space, ActionSpace]
     limit: int
     number: int
     called: str
@@ -260,7 +272,7 @@ class GymnasiumEnvironment(HostEnvironment):
         return self.spaces[0]
 
     @property
-    def action_space(self) -> Space:
+    def action_space(self) -> ActionSpace:
         """Space of one action."""
         return self.spaces[1]
 
@@ -335,6 +347,8 @@ def _from_space(space: Space, seed: int) -> "gymnasium.Space":
     spaces = _gymnasium().spaces
     if isinstance(space, Discrete):
         return spaces.Discrete(space.n, seed=seed)
+    if isinstance(space, MultiDiscrete):
+        return spaces.MultiDiscrete(space.ns, np.int32, seed=seed)
     low, high = (np.asarray(bound).reshape(space.shape) for bound in space.bounds())
     return spaces.Box(low, high, dtype=low.dtype.type, seed=seed)
 

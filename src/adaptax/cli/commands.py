@@ -52,6 +52,8 @@ def train(options: asked.Train, changes: Changes) -> str:
         seed=options.seed,
         seeds=options.seeds,
         out=folder,
+        on_nan=options.on_nan,
+        debug_nans=options.debug_nans,
         progress=Lines(f"{options.learner_name} on {options.env_name}, run folder {folder}"),
     )
     return _finished(work, folder, options.json)
@@ -63,7 +65,7 @@ def resume(options: asked.Resume, changes: Changes) -> str:
     use_compilation_cache()
     env = own_environment(options.env_file) if options.env_file else None
     show = Lines(f"going on with {options.run}")
-    work = lambda: resume_run(options.run, progress=show, env=env)
+    work = lambda: resume_run(options.run, progress=show, env=env, debug_nans=options.debug_nans)
     return _finished(work, Path(options.run), options.json, options.env_file)
 
 

@@ -12,6 +12,7 @@ RunFolder = Annotated[str, arg(help="Run folder.", metavar="RUN")]
 Episodes = Annotated[
     Count | None, arg(help="Episodes in a life; by default as many as a training life has in that environment.")
 ]
+DebugNans = Annotated[bool, arg(help="Where a number is not finite, also name the operation that made it.")]
 EnvFile = Annotated[str | None, arg(help="Your own environment, as file.py:Name.")]
 
 
@@ -26,6 +27,10 @@ class Train:
     meta_steps: Annotated[Count | None, arg(help="Updates of the outer loop; by default what the preset says.")] = None
     out: Annotated[str | None, arg(help="Run folder to make; by default runs/<learner>-<env>-<time>-<8 hex>.")] = None
     preset: Annotated[str, arg(help="Tuned settings to start from.")] = "default"
+    on_nan: Annotated[
+        Literal["stop", "skip-update"], arg(help="Where a number is not finite: end, or go on as if it had not been.")
+    ] = "stop"
+    debug_nans: DebugNans = False
     json: Annotated[bool, arg(help="Print the result as JSON.")] = False
 
 
@@ -72,6 +77,7 @@ class Resume:
 
     run: Positional[RunFolder]
     env_file: EnvFile = None
+    debug_nans: DebugNans = False
     json: Annotated[bool, arg(help="Print the result as JSON.")] = False
 
 

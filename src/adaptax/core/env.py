@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from adaptax.core.types import PRNGKey, PyTree, Spec, Task, Transition
 from adaptax.errors import ConfigError
 from adaptax.ops.scene import Scene
-from adaptax.ops.spaces import Space
+from adaptax.ops.spaces import ActionSpace, Space
 
 Sampler = Callable[[PRNGKey], Task]
 Split = Literal["train", "validation", "test", "ood"]
@@ -67,7 +67,7 @@ class AbstractEnvironment(eqx.Module):
 
     @property
     @abstractmethod
-    def action_space(self) -> Space:
+    def action_space(self) -> ActionSpace:
         """Space of one action."""
 
     @property

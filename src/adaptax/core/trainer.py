@@ -1,9 +1,8 @@
 """The outer loop: compiled chunks of meta-steps, with Python between them."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,10 +15,11 @@ from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment
 from adaptax.core.host import host_draw, host_lifetimes
 from adaptax.core.learner import Learner
 from adaptax.core.lifetime import Life, advance, born, where
-from adaptax.core.types import Metrics, PRNGKey, PRNGKeys, PyTree
+from adaptax.core.types import Lifetime, Metrics, PRNGKey, PRNGKeys, PyTree
 
+Fixed = tuple[Learner, Any, Mesh | None]  # what a chunk is computed with: learners `[S]`, environment, devices
 LONGEST = 128  # meta-steps of a chunk
-SECONDS = 1.0  # that a chunk takes, about: signals are answered between chunks
+SOUND = "sound"  # a metric of every meta-step: 1 where all numbers that its lives recorded are finite, else NaN
 
 
 class TrainState(NamedTuple):
@@ -58,10 +58,10 @@ def births(learner: Learner, env: Environment, meta: PyTree, axis: int | None, k
     return jax.vmap(begin, (axis, 0, 0))(meta, *draw(learner, env, key))
 
 
-def meta_step(
+def lived(
     learner: Learner, env: Environment, state: TrainState, devices: Mesh | None = None
-) -> tuple[TrainState, Metrics]:
-    """One meta-step: B tasks, B lives, one update. With a mesh, B is spread over its axis `tasks`."""
+) -> tuple[Life, Lifetime, PRNGKey]:
+    """The lives of one meta-step, their record, and the key of its update. A mesh spreads B over its axis `tasks`."""
     key_draw, key_update = jax.random.split(jax.random.fold_in(state.key, state.step))
     proposals = learner.propose(state.meta, key_update, learner.tasks)
     meta, axis = (state.meta, None) if proposals is None else (proposals, 0)
@@ -73,16 +73,27 @@ def meta_step(
         spread = NamedSharding(devices, PartitionSpec("tasks"))
         lives = jax.lax.with_sharding_constraint(lives, spread)
     live = lambda meta, life: advance(learner, env, meta, life, learner.schedule())
-    lives, lifetimes = jax.vmap(live, (axis, 0))(meta, lives)
-    meta, metrics = learner.update(state.meta, lifetimes, key_update)
-    kept = lives if learner.lifespan > 1 else None
-    return TrainState(meta, kept, state.key, state.step + 1), metrics
+    return *jax.vmap(live, (axis, 0))(meta, lives), key_update
 
 
-@eqx.filter_jit(donate="all-except-first")
-def run_chunk(
-    fixed: tuple[Learner, Environment, Mesh | None], states: TrainState, count: jax.Array
+def meta_step(
+    learner: Learner, env: Environment, state: TrainState, devices: Mesh | None = None
 ) -> tuple[TrainState, Metrics]:
+    """One meta-step: B tasks, B lives, one update."""
+    lives, lifetimes, key = lived(learner, env, state, devices)
+    meta, metrics = learner.update(state.meta, lifetimes, key)
+    kept = lives if learner.lifespan > 1 else None
+    return TrainState(meta, kept, state.key, state.step + 1), metrics | soundness(lifetimes)
+
+
+def soundness(lifetimes: Lifetime) -> Metrics:
+    """What a number that is not finite cannot hide from, though an update may squash it."""
+    numbers = [x for x in jax.tree.leaves(lifetimes.data) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return {SOUND: jnp.where(jnp.stack([jnp.isfinite(x).all() for x in numbers]).all(), 1.0, jnp.nan)}
+
+
+@eqx.filter_jit
+def run_chunk(fixed: Fixed, states: TrainState, count: jax.Array) -> tuple[TrainState, Metrics]:
     """`count` meta-steps of every seed, one seed after the other; metrics are `[S, LONGEST]`, of which `count` are.
 
     The float fields of the learner and all leaves of `states` have a leading axis S of seeds (or of a sweep).
@@ -121,28 +132,14 @@ def init_states(learners: Learner, env: AbstractEnvironment, keys: PRNGKeys) -> 
     return over_seeds(lambda n, key: initial_state(eqx.combine(n, static), env, key), numbers, keys)
 
 
-def chunks(
-    learners: Learner, env: AbstractEnvironment, states: TrainState, due: Callable[[int], int], devices: Mesh | None
-) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
-    """Trains in short chunks up to the meta-step that is `due` after a meta-step; there is an end where none follows.
-
-    Yields:
-        The states (they are consumed when the generator goes on) and the metrics `[S, n]` of the chunk's n meta-steps.
-    """
-    step, length = int(states.step[0]), 1
-    advance_by: Callable = host_chunk if isinstance(env, HostEnvironment) else run_chunk
-    while step < (end := due(step)):
-        count, begun = min(length, LONGEST, end - step), time.monotonic()
-        states, metrics = advance_by((learners, env, devices), states, jnp.asarray(count, jnp.int32))
-        found = jax.tree.map(lambda x: np.asarray(x)[:, :count], metrics)  # noqa: B023 (used at once)
-        length = max(1, int(count * SECONDS / max(time.monotonic() - begun, 1e-9)))  # the first one compiles
-        step += count
-        yield states, found
+def advance_by(fixed: Fixed, states: TrainState, count: int) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """`count` meta-steps of every seed, `LONGEST` at most; returns new states and metrics `[S, count]`."""
+    run: Callable = host_chunk if isinstance(fixed[1], HostEnvironment) else run_chunk
+    states, metrics = run(fixed, states, jnp.asarray(count, jnp.int32))
+    return states, jax.tree.map(lambda x: np.asarray(x)[:, :count], metrics)
 
 
-def host_chunk(
-    fixed: tuple[Learner, HostEnvironment, None], states: TrainState, count: jax.Array
-) -> tuple[TrainState, Metrics]:
+def host_chunk(fixed: Fixed, states: TrainState, count: jax.Array) -> tuple[TrainState, Metrics]:
     """The same for simulators on the host, seed by seed; metrics are `[S, count]`.
 
     Raises:
@@ -156,14 +153,19 @@ def host_chunk(
             raise TypeError(f"{type(learner).__name__} proposes a population: that needs a compiled environment")
         found = []
         for _ in range(int(count)):
-            key_draw, key_update = jax.random.split(jax.random.fold_in(state.key, state.step))
-            tasks, keys = draw(learner, env, key_draw)
-            lifetimes = host_lifetimes(learner, env, state.meta, tasks, keys, learner.schedule(), explore=True)
-            meta, metrics = _update(learner, state.meta, lifetimes, key_update)
+            _, lifetimes, key = host_lived(learner, env, state)
+            meta, metrics = update_from(learner, state.meta, lifetimes, key)
             state = state._replace(meta=meta, step=state.step + 1)
-            found.append(metrics)
+            found.append(metrics | soundness(lifetimes))
         results.append((state, jax.tree.map(lambda *xs: jnp.stack(xs), *found)))
     return jax.tree.map(lambda *xs: jnp.stack(xs), *results)
 
 
-_update = eqx.filter_jit(lambda learner, meta, lifetimes, key: learner.update(meta, lifetimes, key))
+def host_lived(learner: Learner, env: HostEnvironment, state: TrainState) -> tuple[PyTree, Lifetime, PRNGKey]:
+    """The tasks of one meta-step on the host, the record of the lives in them, and the key of its update."""
+    key_draw, key_update = jax.random.split(jax.random.fold_in(state.key, state.step))
+    tasks, keys = draw(learner, env, key_draw)
+    return tasks, host_lifetimes(learner, env, state.meta, tasks, keys, learner.schedule(), explore=True), key_update
+
+
+update_from = eqx.filter_jit(lambda learner, meta, lifetimes, key: learner.update(meta, lifetimes, key))

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from adaptax.ops.spaces import Space
+from adaptax.ops.spaces import ActionSpace, Space
 
 PyTree = Any
 Task = PyTree  # arrays that tell one task of a family from another
@@ -17,7 +17,7 @@ class Spec(NamedTuple):
     """What a learner must know of an environment before it can be built."""
 
     observation: Space
-    action: Space
+    action: ActionSpace
     descriptor: int  # number of features of `describe(task)`
     episode_steps: int  # longest episode
     episodes: int  # episodes in a life, as the family's protocol has it

@@ -9,11 +9,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from adaptax.core.env import Environment, TaskSplit
 from adaptax.core.types import PRNGKey
-from adaptax.envs.cells import MOVES, GridState, at, cells_of, mark, moved, number_of, one_of, spot
+from adaptax.envs.cells import MOVES, GridState, at, cells_of, mark, moved, one_of, spot
 from adaptax.envs.splits import held_out
 from adaptax.fields import Count, Range
 from adaptax.ops.scene import Scene, cells
-from adaptax.ops.spaces import Discrete
+from adaptax.ops.spaces import Discrete, MultiDiscrete
 
 Size = Annotated[int, Range(3, 100)]
 Start = Literal["centre", "random"]
@@ -30,8 +30,8 @@ class DarkRoom(Environment):
     r"""An empty room with a goal that only the reward tells of.
 
     The agent moves by one cell: noop, up (y + 1), right (x + 1), down, left; a move into a wall does nothing. Each step
-    that ends on the goal pays 1, any other nothing; nothing ends an episode but its `horizon`. The observation is the
-    cell's number, $y \cdot \mathrm{size} + x$.
+    that ends on the goal pays 1, any other nothing; nothing ends an episode but its `horizon`. The observation is where
+    the agent is, (x, y), which a network reads as two one-hot vectors.
 
     Splits: `train`, `validation` and `test` draw the goal uniformly over all cells (kind `iid`: the protocol averages
     over all of them); in `ood` all episodes begin in one of the four corners, where the way is longest (none
@@ -51,9 +51,8 @@ class DarkRoom(Environment):
         Laskin et al., 2022, "In-context reinforcement learning with algorithm distillation", arXiv:2210.14215.
 
     Differences from the paper:
-        The observation is the cell's number, which a network reads one-hot, as in public re-implementations. A life is
-        8 episodes, twice what a good search needs, not a learning history of hundreds. With `start` random all episodes
-        of a life begin in the same cell.
+        A life is 8 episodes, twice what a good search needs, not a learning history of hundreds. With `start` random
+        all episodes of a life begin in the same cell.
     """
 
     size: Size = 9
@@ -61,7 +60,7 @@ class DarkRoom(Environment):
     start: Start = "centre"
     tries: Count = 8
 
-    observation_space = property(lambda self: Discrete(self.size**2))
+    observation_space = property(lambda self: MultiDiscrete((self.size, self.size)))
     action_space = property(lambda self: Discrete(len(MOVES)))
     episode_steps = property(lambda self: self.horizon)
     episodes = property(lambda self: self.tries)
@@ -83,21 +82,20 @@ class DarkRoom(Environment):
         """Start and goal are cells of the room."""
         return _outside(task, self.size)
 
-    def reset(self, task: DarkRoomTask, key: PRNGKey) -> tuple[GridState, Int[Array, ""]]:
+    def reset(self, task: DarkRoomTask, key: PRNGKey) -> tuple[GridState, Int[Array, "2"]]:
         """Back to the start."""
         del key
-        return at(task.start), number_of(task.start, self.size)
+        return at(task.start), task.start
 
     def step(
         self, task: DarkRoomTask, state: GridState, action: Int[Array, ""], key: PRNGKey
-    ) -> tuple[GridState, Int[Array, ""], Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
+    ) -> tuple[GridState, Int[Array, "2"], Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
         """Moves by one cell."""
         del key
         position = jnp.clip(moved(state.position, action), 0, self.size - 1)
         time = state.time + 1
         reward = jnp.all(position == task.goal).astype(float)
-        cell = number_of(position, self.size)
-        return GridState(position, time), cell, reward, jnp.array(False), time >= self.horizon
+        return GridState(position, time), position, reward, jnp.array(False), time >= self.horizon
 
     def describe(self, task: DarkRoomTask) -> Float[Array, "2"]:
         """The goal's coordinates, from -1 to 1; the start is seen."""
@@ -158,7 +156,7 @@ class DarkKeyDoor(Environment):
     start: Start = "centre"
     tries: Count = 10
 
-    observation_space = property(lambda self: Discrete(self.size**2))
+    observation_space = property(lambda self: MultiDiscrete((self.size, self.size)))
     action_space = property(lambda self: Discrete(len(MOVES)))
     episode_steps = property(lambda self: self.horizon)
     episodes = property(lambda self: self.tries)
@@ -185,14 +183,14 @@ class DarkKeyDoor(Environment):
         same = ["key and door must be in different cells"] if np.array_equal(task.key, task.door) else []
         return _outside(task, self.size) + same
 
-    def reset(self, task: KeyDoorTask, key: PRNGKey) -> tuple[KeyDoorState, Int[Array, ""]]:
+    def reset(self, task: KeyDoorTask, key: PRNGKey) -> tuple[KeyDoorState, Int[Array, "2"]]:
         """Back to the start, without the key."""
         del key
-        return KeyDoorState(task.start, jnp.array(False), jnp.zeros((), jnp.int32)), number_of(task.start, self.size)
+        return KeyDoorState(task.start, jnp.array(False), jnp.zeros((), jnp.int32)), task.start
 
     def step(
         self, task: KeyDoorTask, state: KeyDoorState, action: Int[Array, ""], key: PRNGKey
-    ) -> tuple[KeyDoorState, Int[Array, ""], Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
+    ) -> tuple[KeyDoorState, Int[Array, "2"], Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
         """Moves by one cell; takes the key that is there, opens the door."""
         del key
         position = jnp.clip(moved(state.position, action), 0, self.size - 1)
@@ -200,7 +198,7 @@ class DarkKeyDoor(Environment):
         opened = has_key & jnp.all(position == task.door)
         reward = (has_key & ~state.has_key).astype(float) + opened.astype(float)
         after = KeyDoorState(position, has_key, state.time + 1)
-        return after, number_of(position, self.size), reward, opened, (after.time >= self.horizon) & ~opened
+        return after, position, reward, opened, (after.time >= self.horizon) & ~opened
 
     def describe(self, task: KeyDoorTask) -> Float[Array, "4"]:
         """The coordinates of key and door, from -1 to 1; the start is seen."""

@@ -7,7 +7,7 @@ from jaxtyping import Array
 
 from adaptax.nn.net import Params, PureNet, mlp
 from adaptax.ops.distributions import Distribution, initial_log_std, policy_over
-from adaptax.ops.spaces import Space
+from adaptax.ops.spaces import ActionSpace, Space
 
 
 class Policy(NamedTuple):
@@ -15,7 +15,7 @@ class Policy(NamedTuple):
 
     net: PureNet
     observation_space: Space
-    action_space: Space
+    action_space: ActionSpace
     log_std: Array | float = 0.0
 
     def init(self, key: Array) -> Params:
@@ -33,7 +33,7 @@ class Policy(NamedTuple):
 
 def feed_forward(
     observation: Space,
-    action: Space,
+    action: ActionSpace,
     hidden: int,
     *,
     context: int = 0,

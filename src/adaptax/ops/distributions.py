@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.ops.spaces import Box, Discrete, Space
+from adaptax.ops.spaces import ActionSpace, Box, Discrete
 
 
 class Categorical(NamedTuple):
@@ -75,7 +75,7 @@ class Normal(NamedTuple):
 Distribution = Categorical | Normal
 
 
-def policy_over(space: Space, output: Array, log_std: Array) -> Distribution:
+def policy_over(space: ActionSpace, output: Array, log_std: Array) -> Distribution:
     """The policy over `space` that a network's `output` stands for.
 
     A bounded Box is spoken of in its own units: output 0 is its centre, -1 and 1 its ends, and `log_std` is relative
@@ -90,6 +90,6 @@ def policy_over(space: Space, output: Array, log_std: Array) -> Distribution:
     return Normal(centre + half * output, jnp.log(half) + log_std)
 
 
-def initial_log_std(space: Space, value: Array | float = 0.0) -> Float[Array, " A"]:
+def initial_log_std(space: ActionSpace, value: Array | float = 0.0) -> Float[Array, " A"]:
     """The state-independent exploration noise of a policy over `space`: empty for discrete actions."""
     return jnp.full(space.size if isinstance(space, Box) else 0, value, float)

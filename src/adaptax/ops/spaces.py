@@ -36,6 +36,39 @@ class Discrete(NamedTuple):
         return jax.nn.one_hot(value, self.n)
 
 
+class MultiDiscrete(NamedTuple):
+    """Several integers, the i-th from 0 to ns[i] - 1: coordinates, say. A network reads each one-hot; -1 as zeros."""
+
+    ns: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int]:
+        """One axis, with an entry for each integer."""
+        return (len(self.ns),)
+
+    @property
+    def size(self) -> int:
+        """Number of features after `encode`."""
+        return sum(self.ns)
+
+    def none(self) -> Array:
+        """The value before the first one."""
+        return jnp.full(self.shape, -1, jnp.int32)
+
+    @property
+    def content(self) -> str:
+        """What a value may be, in words."""
+        return f"{len(self.ns)} whole numbers from 0 to {', '.join(str(n - 1) for n in self.ns)}"
+
+    def legal(self, value: np.ndarray) -> np.ndarray:
+        """Which entries of an array `[..., len(ns)]` are legal."""
+        return np.asarray((value >= 0) & (value < np.asarray(self.ns)) & (value == np.floor(value)))
+
+    def encode(self, value: Array) -> Float[Array, " D"]:
+        """One-hot features of each, one after the other."""
+        return jnp.concatenate([jax.nn.one_hot(value[i], n) for i, n in enumerate(self.ns)])
+
+
 class Box(NamedTuple):
     """Real arrays between `low` and `high` (one number for all entries, or one per entry, flattened)."""
 
@@ -74,4 +107,5 @@ class Box(NamedTuple):
         return jnp.broadcast_to(low, (self.size,)), jnp.broadcast_to(high, (self.size,))
 
 
-Space = Discrete | Box
+ActionSpace = Discrete | Box
+Space = ActionSpace | MultiDiscrete  # of observations

@@ -74,6 +74,7 @@ class RunLog:
 
     def __init__(self, run: Run):
         self.folder, self.history, self.step = run.folder, run.history, run.step
+        self.leave_out = run.settings.on_nan != "stop"
         self.env_steps = steps_per_meta_step(run)
         self.line, self.before = run.line, run.seconds  # meta-step of the last line; seconds of earlier processes
         self.waiting, self.begun = run.waiting, time.monotonic()  # metrics `[S, n]` of the meta-steps since that line
@@ -83,6 +84,7 @@ class RunLog:
         self.events.end_line()
         self.kept = checkpoints.steps(self.home) if self.home else []  # those that are whole
         self.failures = 0
+        self.passed_over: list[int] = []  # meta-steps, in this process, whose update was
 
     @property
     def seconds(self) -> float:
@@ -97,7 +99,7 @@ class RunLog:
 
     def write(self, validation: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """One line with the means `[S]` over all meta-steps since the last one; returns these."""
-        means = {name: found.mean(1, dtype=float) for name, found in self.waiting.items()}
+        means = {name: self.mean(found) for name, found in self.waiting.items()}
         line: dict[str, Any] = {"step": self.step, "env_steps": self.step * self.env_steps}
         line |= {"seconds": round(self.seconds, 3)}
         values = means if validation is None else means | {"validation": validation}
@@ -106,6 +108,13 @@ class RunLog:
         self.history.append(plain(line))
         self.metrics.add(line)
         return means
+
+    def mean(self, found: np.ndarray) -> np.ndarray:
+        """Means `[S]` of a metric `[S, n]` over n meta-steps, without those whose update was passed over."""
+        if not self.leave_out:
+            return found.mean(1, dtype=float)
+        there = np.isfinite(found)
+        return np.where(there, found, 0.0).sum(1, dtype=float) / np.where(there.any(1), there.sum(1), np.nan)
 
     def event(self, kind: str, step: int, **details: Any) -> None:
         """One line for whatever is worth knowing later."""

@@ -1,7 +1,7 @@
 """What may be asked of a training besides learner and environment, and what is wrong with it."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ class Settings:
     validate_every: Count = 1
     checkpoint_every: Count = 1
     keep: Count = 3
+    on_nan: Literal["stop", "skip-update"] = "stop"
     sweep: dict[str, list[float]] = dataclasses.field(default_factory=dict)
 
     @property

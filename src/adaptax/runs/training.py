@@ -15,17 +15,20 @@ import numpy as np
 from adaptax import checkpoint as checkpoints
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.learner import Learner, traced
-from adaptax.core.trainer import TrainState, chunks
+from adaptax.core.trainer import LONGEST, SOUND, Fixed, TrainState, advance_by
 from adaptax.errors import ConfigError, NumericalError, StorageError
 from adaptax.measure import Samples, draw_tasks, measure
-from adaptax.progress import LINES, Progress, Silent
+from adaptax.progress import LINES, Progress, Silent, say
 from adaptax.runs.folder import create_folder, in_use
+from adaptax.runs.guard import Fault, first_fault, spoilt
 from adaptax.runs.log import RunLog
-from adaptax.runs.run import Run, Saved, fresh, spread, steps_per_meta_step
+from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
 from adaptax.runs.settings import Settings, checked_settings, device_problems, type_problems
-from adaptax.runs.signals import EXITS, GRACE, listening
+from adaptax.runs.signals import EXITS, listening
 from adaptax.runs.stored import changed_since, config_of, open_run
 
+SECONDS = 1.0  # that a chunk takes, about: signals are answered between chunks
+PASSED_OVER = 10  # updates in a row that may be passed over
 VALIDATION_SEED = 20_000  # validation tasks are the same in every run; reported results use other seeds
 ALIKE = "though their episodes do not: where every step pays alike, train for the episode (rl2: across_episodes=False)"
 VALIDATION_STEPS = 400_000  # environment steps that one validation may take, about
@@ -57,8 +60,10 @@ def train(
     log_every: int | None = None,
     validate_every: int | None = None,
     checkpoint_every: int | None = None,
+    on_nan: str | None = None,
     progress: Progress | None = LINES,
     devices: int | None = None,
+    debug_nans: bool = False,
 ) -> Run:
     """Trains a learner on the training tasks of an environment.
 
@@ -75,8 +80,11 @@ def train(
             the end are log points as well.
         validate_every: Meta-steps between validations; by default a tenth of the training.
         checkpoint_every: Meta-steps between checkpoints; by default a tenth of the training.
+        on_nan: What to do where a number is not finite: "stop" (the default), or "skip-update", as if that meta-step
+            had not been, ten times in a row at most.
         progress: Where to show progress: lines on standard error; None shows nothing.
         devices: Devices to spread the tasks of a meta-step over; None is one. It must divide the learner's `tasks`.
+        debug_nans: Where a number is not finite, also name the operation that made it: one more compilation.
 
     Returns:
         The run, with the best and the last state.
@@ -85,7 +93,8 @@ def train(
         ConfigError: something in the configuration is wrong; all of it is named.
         RunBusyError: the folder exists already.
         OSError: the folder cannot be made.
-        NumericalError: a metric or the state stopped being finite; checkpoints from before are kept.
+        NumericalError: a metric or the state stopped being finite; it says which number of which life was the first.
+            Checkpoints from before are kept.
         StorageError: checkpoints cannot be written, three times in a row, or the first or the last one.
         Interrupted: SIGINT or SIGTERM came; the state was saved. Like KeyboardInterrupt, it is no Exception.
     """
@@ -102,12 +111,14 @@ def train(
         validate_every=validate_every,
         checkpoint_every=checkpoint_every,
         sweep=sweep,
+        on_nan=on_nan,
     )
     learner = learner.bind(env.spec(), settings.meta_steps)
     folder = Path(out) if out else None
     if folder:
         create_folder(folder, config_of(learner, env, settings))
-    return go_on(Run(learner, env, settings, fresh(learner, env, settings), folder), callbacks, progress, devices)
+    run = Run(learner, env, settings, fresh(learner, env, settings), folder)
+    return go_on(run, callbacks, progress, devices, debug_nans)
 
 
 def resume(
@@ -116,6 +127,7 @@ def resume(
     callbacks: Sequence[Callback] = (),
     progress: Progress | None = LINES,
     devices: int | None = None,
+    debug_nans: bool = False,
     learner: Learner | None = None,
     env: AbstractEnvironment | None = None,
 ) -> Run:
@@ -126,6 +138,7 @@ def resume(
         callbacks: As in `train`.
         progress: As in `train`.
         devices: As in `train`; with another number than the training began with, sums are rounded otherwise.
+        debug_nans: As in `train`.
         learner: As in `open_run`.
         env: As in `open_run`.
 
@@ -142,10 +155,12 @@ def resume(
     run = open_run(folder, learner=learner, env=env, unstarted=True)
     if wrong := device_problems(devices, run.learner, run.env):
         raise ConfigError(*wrong)
-    return go_on(run, callbacks, progress, devices)
+    return go_on(run, callbacks, progress, devices, debug_nans)
 
 
-def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None, devices: int | None) -> Run:
+def go_on(
+    run: Run, callbacks: Sequence[Callback], progress: Progress | None, devices: int | None, debug_nans: bool
+) -> Run:
     """Trains from where the run stands to its end; whatever ends it is written into its folder."""
     with in_use(run.folder):
         log = RunLog(run)
@@ -153,7 +168,7 @@ def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None, de
         try:
             if run.step < run.settings.meta_steps:
                 log.preflight(run.saved, run.settings.keep)
-            _go_on(run, log, callbacks, progress or Silent(), devices or 1)
+            _go_on(run, log, callbacks, progress or Silent(), devices or 1, debug_nans)
             log.status("finished" if run.step == run.settings.meta_steps else "stopped")
         except (Interrupted, KeyboardInterrupt):
             with suppress(OSError):
@@ -170,30 +185,85 @@ def go_on(run: Run, callbacks: Sequence[Callback], progress: Progress | None, de
         return run
 
 
-def _go_on(run: Run, log: RunLog, callbacks: Sequence[Callback], progress: Progress, devices: int) -> None:
-    settings, held = run.settings, _Held(run, log)
+def _go_on(
+    run: Run, log: RunLog, callbacks: Sequence[Callback], progress: Progress, devices: int, debug_nans: bool
+) -> None:
+    settings, fixed = run.settings, fixed_of(run, devices)
     shown = progress.training(run.step, settings.meta_steps, steps_per_meta_step(run))
-    with listening(held.rescue if run.folder else None) as heard, shown as show:
+    rescue = partial(_rescue, run, log) if run.folder else None
+    with listening(rescue) as heard, shown as show:
         if log.line < run.step and is_due(settings, run.step) and _due(run, log, callbacks)[1]:
             return  # a signal had come before what was due at this step, and now it says stop
-        held.inside = True
-        for states, metrics in stream_of(run, devices):
+        for states, metrics in chunks(run, fixed):
+            if spoilt(states, metrics).any():
+                states, metrics = _passed_over(run, log, first_fault(run, fixed, int(states.step[0]), debug_nans))
             run.saved = run.saved._replace(states=states)
+            metrics = {name: found for name, found in metrics.items() if name != SOUND}
             log.gather(run.step, metrics)
-            held.inside = False
-            if fault := what_is_not_finite(run, metrics):
-                log.write()
-                raise NumericalError(_advice(run, fault))
             last, due = run.step == settings.meta_steps, is_due(settings, run.step)
             validation, stop = _due(run, log, callbacks) if due and (last or not heard) else (None, False)
             if heard and not (last or stop):
                 heard.answered.set()
                 raise Interrupted(heard.numbers[0], run, _saved(run, log))
-            show(run.step, {name: found.mean(1) for name, found in metrics.items()}, validation)
+            show(run.step, {name: log.mean(found) for name, found in metrics.items()}, validation)
             if stop:
                 break
-            held.hold()
-            held.inside = True
+
+
+def chunks(run: Run, fixed: Fixed) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
+    """Trains from where the run stands, and goes on from where it is then left: chunk by chunk, about a second each.
+
+    Yields:
+        The states after a chunk and the metrics `[S, n]` of its n meta-steps; `run` still has the states before it.
+    """
+    length = 1
+    while (end := next_due(run.settings, run.step)) > run.step:
+        count, begun = min(length, LONGEST, end - run.step), time.monotonic()
+        states, metrics = advance_by(fixed, run.saved.states, count)
+        length = max(1, int(count * SECONDS / max(time.monotonic() - begun, 1e-9)))  # the first one compiles
+        yield states, metrics
+
+
+def fixed_of(run: Run, devices: int) -> Fixed:
+    """What the chunks of a run are computed with; on several devices its states are copied to all of them."""
+    mesh = None
+    if devices > 1:
+        mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("tasks",))
+        everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        run.saved = run.saved._replace(states=jax.device_put(run.saved.states, everywhere))
+    return spread(run.learner, run.settings), run.env, mesh
+
+
+def _passed_over(run: Run, log: RunLog, fault: Fault) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """The states and metrics after a meta-step that went wrong, as if it had not updated anything.
+
+    Raises:
+        NumericalError: that is not wanted, or too many in a row go wrong.
+    """
+    step = int(fault.after.step[0])
+    log.passed_over.append(step)
+    in_a_row = log.passed_over[-PASSED_OVER:] == list(range(step - PASSED_OVER + 1, step + 1))
+    if run.settings.on_nan == "stop" or in_a_row:
+        log.gather(step, fault.metrics)
+        log.write()
+        raise NumericalError(_advice(run, fault, step))
+    log.event("update passed over", step, reason=fault.words)
+    say(f"update passed over: {fault.words}")
+    stood = fault.before._replace(step=fault.after.step)
+    states = jax.tree.map(lambda old, new: jax.vmap(jnp.where)(fault.bad, old, new), stood, fault.after)
+    metrics = {name: found.copy() for name, found in fault.metrics.items()}
+    for found in metrics.values():
+        found[fault.bad, -1] = np.nan
+    return states, metrics
+
+
+def _rescue(run: Run, log: RunLog) -> None:
+    """Saves what there is while the main thread is busy, and writes down that the training was preempted."""
+    with suppress(OSError):
+        if run.step not in log.kept:
+            log.save(run.saved, run.step, log.waiting)
+    with suppress(OSError):
+        log.status("preempted")
 
 
 def next_due(settings: Settings, step: int) -> int:
@@ -227,61 +297,18 @@ def _saved(run: Run, log: RunLog) -> bool:
         return False
 
 
-class _Held:
-    """What can be saved while the main thread is busy. Inside a chunk that is a copy: the chunk consumes its input."""
-
-    def __init__(self, run: Run, log: RunLog):
-        self.run, self.log, self.begun, self.inside = run, log, time.monotonic(), False
-        self.copy: tuple[Saved, int, dict[str, np.ndarray]] | None = None
-
-    def hold(self) -> None:
-        """Before a chunk: of what is slow to make a copy is held."""
-        slow, self.begun = time.monotonic() - self.begun > GRACE / 2, time.monotonic()
-        saved = jax.device_get(self.run.saved) if slow else None
-        self.copy = None if saved is None else (saved, self.run.step, self.log.waiting)
-
-    def rescue(self) -> None:
-        """Saves what there is, and writes down that the training was preempted."""
-        at_hand = self.copy if self.inside else (self.run.saved, self.run.step, self.log.waiting)
-        with suppress(OSError):
-            if at_hand is not None and at_hand[1] not in self.log.kept:
-                self.log.save(*at_hand)
-        with suppress(OSError):
-            self.log.status("preempted")
-
-
 def _is_true(answer: Any) -> bool:
     """Whether a callback said True, be it numpy's: comparisons of metrics are. Other answers mean nothing."""
     return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
-def stream_of(run: Run, devices: int) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
-    """The compiled chunks from where the run stands, on that many devices."""
-    settings, states, mesh = run.settings, run.saved.states, None
-    if devices > 1:
-        mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("tasks",))
-        states = jax.device_put(states, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
-    return chunks(spread(run.learner, settings), run.env, states, partial(next_due, settings), mesh)
-
-
-def what_is_not_finite(run: Run, metrics: dict[str, np.ndarray]) -> str:
-    """The first number of a chunk that is not finite, and of which seed; empty where all are."""
-    numbers = metrics | {f"the outer state's {k}": x for k, x in checkpoints.to_arrays(run.saved.states.meta).items()}
-    for name, values in numbers.items():
-        finite = np.isfinite(values).reshape(run.settings.width, -1).all(1)
-        if not finite.all():
-            return f"{name} of {run.settings.name(int(np.argmin(finite)))}"
-    return ""
-
-
-def _advice(run: Run, fault: str) -> str:
+def _advice(run: Run, fault: Fault, step: int) -> str:
     """What to do about numbers that are not finite."""
     kept = checkpoints.steps(run.folder / "checkpoints") if run.folder else []
     good = f"the last good checkpoint is {run.folder}/checkpoints/{kept[-1]}" if kept else "no checkpoint is kept"
-    return (
-        f"{fault} is not finite at meta-step {run.step}; {good}. "
-        "Try a smaller learning_rate or max_gradient, and look for NaN in what the environment returns"
-    )
+    if run.settings.on_nan != "stop":
+        good = f"the last {PASSED_OVER} updates were passed over for such numbers; {good}"
+    return f"{fault.words}; {good}. {fault.remedy}"
 
 
 class Interrupted(BaseException):

@@ -17,7 +17,7 @@ from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment, 
 from adaptax.core.host import host_draw
 from adaptax.core.lifetime import where
 from adaptax.core.types import PRNGKey, PRNGKeys, PyTree, Step, Task, Transition
-from adaptax.ops.spaces import Box, Discrete, Space
+from adaptax.ops.spaces import ActionSpace, Box, Discrete, MultiDiscrete, Space
 from adaptax.testing.compare import Broken, arrays, differences, require, require_finite, require_same
 from adaptax.testing.explain import explained
 
@@ -77,9 +77,10 @@ def check_spaces(env: AbstractEnvironment) -> None:
     for name in ("observation_space", "action_space"):
         space = getattr(env, name)
         require(
-            isinstance(space, Discrete | Box),
+            isinstance(space, Space if name == "observation_space" else ActionSpace),
             f"{name} is a {type(space).__name__}, not a Discrete or a Box of adaptax.ops.spaces",
-            "return Discrete(n) for the numbers 0 .. n - 1, Box(low, high, shape) for real ones",
+            "return Discrete(n) for the numbers 0 .. n - 1, Box(low, high, shape) for real ones; observations may also "
+            "be MultiDiscrete((n, m)), several such numbers",
         )
         if isinstance(space, Box):
             space.bounds()
@@ -385,6 +386,8 @@ def check_inside(env: Environment) -> None:
 def _require_inside(space: Space, observation: np.ndarray) -> None:
     if isinstance(space, Discrete):
         low, high = np.asarray(0), np.asarray(space.n - 1)
+    elif isinstance(space, MultiDiscrete):
+        low, high = np.asarray(0), np.asarray(space.ns) - 1
     else:
         low, high = (np.asarray(bound).reshape(space.shape) for bound in space.bounds())
     slack = 1e-5 * np.maximum(1.0, np.abs(np.where(np.isfinite(high), high, 1.0)))  # float32 rounding
@@ -395,7 +398,7 @@ def _require_inside(space: Space, observation: np.ndarray) -> None:
     )
 
 
-def _random_action(space: Space, key: PRNGKey) -> Array:
+def _random_action(space: ActionSpace, key: PRNGKey) -> Array:
     if isinstance(space, Discrete):
         return jax.random.randint(key, (), 0, space.n, jnp.int32)
     low, high = (bound.reshape(space.shape) for bound in space.bounds())
