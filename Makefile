@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/demo
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test faults lint docs clean
 
 # installs only when the list of dependencies has changed
 $(VENV)/.demo: pyproject.toml constraints.txt
@@ -30,6 +30,10 @@ demo: $(VENV)/.demo  ## train RL2 on bandits, compare it with the exact optimum,
 
 test: $(VENV)/.dev lint  ## all tests, lint and types
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+faults: $(VENV)/.dev  ## all faults in full, half an hour; one of them: make faults TEST=F12
+	$(BIN)/python -m pytest -n 2 --dist load -m fault --full \
+		$(if $(TEST),--fault $(TEST),--reliability benchmarks/results/reliability.json)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

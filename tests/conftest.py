@@ -1,6 +1,7 @@
 """Strict mode for every test: nothing is promoted silently, and two devices exist."""
 
 import gc
+import json
 import os
 from pathlib import Path
 
@@ -37,9 +38,61 @@ settings.load_profile("adaptax")
 LONG = ("conformance", "code_blocks", "learning", "cli", "runs", "evaluation", "deploy", "wheel", "gradient", "speed")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption("--fault", help="only the tests that provoke this fault, such as F12")
+    parser.addoption("--full", action="store_true", help="faults in full: all learners, many kills")
+    parser.addoption("--reliability", type=Path, help="write what came of each fault into this JSON file")
+
+
+def faults_of(item):
+    return [name for mark in item.iter_markers("fault") for name in mark.args]
+
+
+def pytest_collection_modifyitems(config, items):
     words = [*LONG, ""]
     items.sort(key=lambda item: next(i for i, word in enumerate(words) if word in item.path.stem))
+    for item in items:
+        item.user_properties += [("fault", name) for name in faults_of(item)]
+    wanted, full = config.getoption("--fault"), config.getoption("--full")
+    kept = [x for x in items if (full or not x.get_closest_marker("full")) and (not wanted or wanted in faults_of(x))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+@pytest.fixture
+def full(request):
+    """Whether faults are provoked as often as `make faults` does, or only as often as every test run can afford."""
+    return request.config.getoption("--full")
+
+
+def pytest_configure(config):
+    if path := config.getoption("--reliability"):
+        config.pluginmanager.register(Reliability(path))
+
+
+class Reliability:
+    """Counts tests, cases and seconds of each fault; what a test measured is added as it is."""
+
+    def __init__(self, path):
+        self.path, self.faults = path, {}
+
+    def pytest_runtest_logreport(self, report):
+        properties = dict(report.user_properties)
+        for name in [value for kind, value in report.user_properties if kind == "fault"]:
+            found = self.faults.setdefault(name, {"tests": 0, "passed": 0, "seconds": 0.0, "measured": {}})
+            found["seconds"] = round(found["seconds"] + report.duration, 2)
+            if report.when == "call":
+                found["tests"] += 1
+                found["passed"] += report.passed
+                found["measured"] |= {kind: value for kind, value in properties.items() if kind != "fault"}
+
+    def pytest_sessionfinish(self, session):
+        if hasattr(session.config, "workerinput"):
+            return
+        machine = f"{os.cpu_count()} CPU cores, {jax.default_backend()}"
+        told = {"full": session.config.getoption("--full"), "machine": machine, "jax": jax.__version__}
+        told["faults"] = dict(sorted(self.faults.items()))
+        self.path.write_text(json.dumps(told, indent=1) + "\n")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,9 +1,9 @@
 """Training from Python: resume, callbacks, seeds, sweeps, interruption."""
 
+import copy
 import dataclasses
 import json
 import os
-import re
 import shutil
 import signal
 import time
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import adaptax as ax
-from adaptax.checkpoint import to_arrays
+from adaptax.checkpoint import notes_of, to_arrays
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.errors import CheckpointError, ConfigError, NumericalError, RunBusyError
 from adaptax.measure import Samples
@@ -25,6 +25,7 @@ from adaptax.runs import Interrupted, elsewhere, open_run, opened, read_lines
 from adaptax.runs.guard import spoilt
 from adaptax.runs.settings import Settings, checked_settings, type_problems
 from adaptax.runs.signals import SAME
+from adaptax.runs.training import go_on
 from tiny import BANDIT as ENV
 from tiny import RANDOM, RL2, SCRATCH
 
@@ -342,11 +343,10 @@ def test_numbers_that_are_not_finite_end_the_training_and_spoil_nothing(tmp_path
     folder = tmp_path / "run"
     arguments = {"meta_steps": 4, "seed": 7, "seeds": 2, "out": folder, "checkpoint_every": 1}
     ax.train(RL2, ENV, **arguments, callbacks=[lambda now: now.step == 2])
-    config = (folder / "config.json").read_text()
-    (folder / "config.json").write_text(re.sub(r'"learning_rate": [\d.e-]+', '"learning_rate": 1e30', config))
+    run = open_run(folder)
+    run.learner = dataclasses.replace(run.learner, learning_rate=1e30)
     with pytest.raises(NumericalError) as stopped:
-        ax.resume(folder)
-    (folder / "config.json").write_text(config)
+        go_on(run, (), None, None, debug_nans=False)
     told = str(stopped.value)
     for words in ("is nan, at meta-step 3 of seed 7", "checkpoints/2", "smaller learning_rate or max_gradient"):
         assert words in told
@@ -361,6 +361,36 @@ def test_numbers_that_are_not_finite_end_the_training_and_spoil_nothing(tmp_path
     assert "reason" not in json.loads((folder / "run.json").read_text())
 
 
+@pytest.mark.fault("F08")
+def test_a_configuration_that_was_altered_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    ax.train(RL2, ENV, meta_steps=4, out=folder, callbacks=[lambda now: now.step == 2])
+    whole = json.loads((folder / "config.json").read_text())
+
+    def write(config: dict) -> None:
+        (folder / "config.json").write_text(json.dumps(config))
+
+    config = copy.deepcopy(whole)
+    config["learner"]["fields"] |= {"learning_rate": 0.5, "hidden": 16}
+    config["environment"]["fields"]["pulls"] = 5
+    config["settings"]["meta_steps"] = 8
+    write(config)
+    with pytest.raises(ConfigError) as refused:
+        ax.resume(folder)
+    told = str(refused.value)
+    for words in (
+        "learner.fields.learning_rate was 0.003 and is 0.5",
+        "learner.fields.hidden was 8 and is 16",
+        "environment.fields.pulls was 4 and is 5",
+        "settings.meta_steps was 4 and is 8",
+    ):
+        assert words in told
+    write(whole | {"settings": whole["settings"] | {"checkpoint_every": 3, "log_every": 2}})
+    assert ax.resume(folder).settings.log_every == 2
+    assert notes_of(folder / "checkpoints" / "4")["config"]["settings"]["log_every"] == 2
+
+
+@pytest.mark.fault("F08")
 def test_a_run_goes_on_as_it_began(tmp_path: Path) -> None:
     ax.train(RL2, ENV, meta_steps=3, out=tmp_path / "run", callbacks=[lambda now: True])
     changed = {

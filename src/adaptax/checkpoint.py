@@ -138,7 +138,7 @@ def save(
         tree: The state.
         step: Its meta-step.
         waiting: Metrics that are in no line yet.
-        notes: A few numbers for the manifest.
+        notes: What else the manifest is to hold.
 
     Raises:
         ConfigError: a leaf has a type that the format does not know.
@@ -255,8 +255,8 @@ def load(folder: Path, template: PyTree) -> PyTree:
     return from_arrays(read(path, template), template, path)
 
 
-def waiting_of(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The metrics `[S, n]` that were in no line yet when a checkpoint was written, and the notes in its manifest.
+def waiting_of(folder: Path) -> dict[str, np.ndarray]:
+    """The metrics `[S, n]` that were in no line yet when a checkpoint was written.
 
     Args:
         folder: A checkpoint that was found whole: its digests are not computed again.
@@ -264,9 +264,17 @@ def waiting_of(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
         CheckpointError: it is none.
     """
-    notes = _manifest_of(folder).get("notes", {})
     path = folder / WAITING
-    return read(path) if path.exists() else {}, notes
+    return read(path) if path.exists() else {}
+
+
+def notes_of(folder: Path) -> dict[str, Any]:
+    """The notes in the manifest of a checkpoint.
+
+    Raises:
+        CheckpointError: it is none.
+    """
+    return _manifest_of(folder).get("notes", {})
 
 
 def read(path: Path, template: PyTree | None = None) -> dict[str, np.ndarray]:
@@ -275,6 +283,7 @@ def read(path: Path, template: PyTree | None = None) -> dict[str, np.ndarray]:
     Raises:
         CheckpointError: it is none, or it does not fit.
     """
+    reach("ckpt.read")
     try:
         with path.open("rb") as file:
             if int.from_bytes(file.read(8), "little") > LARGEST:

@@ -2,7 +2,7 @@
 
 ADAPTAX_FAILPOINT=ckpt.before_rename:kill@2     # SIGKILL, the second time that this place is passed
 ADAPTAX_FAILPOINT=ckpt.before_tmp:full          # "no space left on device", every time
-ADAPTAX_FAILPOINT=ckpt.mid_file:sleep           # time for a signal to arrive
+ADAPTAX_FAILPOINT=run.chunk:sleep3@2            # three seconds, for a signal to arrive; it says so on standard error
 """
 
 import errno
@@ -29,8 +29,9 @@ def reach(name: str, file: Path | None = None) -> None:
     _passed[name] += 1
     if time_of and _passed[name] != int(time_of):
         return
-    if action == "sleep":
-        time.sleep(60)
+    if action.startswith("sleep"):
+        os.write(2, f"at {name}\n".encode())
+        time.sleep(float(action.removeprefix("sleep")))
         return
     if file is not None and file.is_file():
         os.truncate(file, file.stat().st_size // 2)

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -72,5 +72,6 @@ LINES = Lines()
 
 
 def say(line: str) -> None:
-    """One line on standard error, at once."""
-    print(line, file=sys.stderr, flush=True)
+    """One line on standard error, at once; nobody needs to be there to read it."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

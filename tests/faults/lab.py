@@ -1,34 +1,68 @@
-"""Breaks trainings in processes of their own, and says what is left of them."""
+"""Breaks trainings in processes of their own, and says what is left of them.
 
+python tests/faults/lab.py train FOLDER LEARNER [SECONDS]    # killed after so many seconds
+python tests/faults/lab.py resume FOLDER LEARNER [SECONDS]
+python tests/faults/lab.py cli COMMAND WORD ...
+"""
+
+import dataclasses
 import hashlib
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 import adaptax as ax  # noqa: E402
 import conftest  # noqa: E402, F401 (the same flags of the compiler: the same numbers)
+from adaptax import cli, testing  # noqa: E402
 from adaptax.checkpoint import to_arrays  # noqa: E402
 from adaptax.failpoints import VARIABLE  # noqa: E402
+from adaptax.registry import LEARNERS  # noqa: E402
 from adaptax.runs import read_lines  # noqa: E402
-from tiny import BANDIT, RL2  # noqa: E402
+from tiny import BANDIT, GRID, RL2  # noqa: E402
 
 STEPS: dict[str, Any] = {"meta_steps": 12, "log_every": 3, "validate_every": 6, "checkpoint_every": 2}
+MANY: dict[str, Any] = {"meta_steps": 200, "log_every": 7, "validate_every": 50, "checkpoint_every": 10}
 HERE = Path(__file__)
 
 
 def train(out: Path | None = None) -> ax.Run:
-    """The training that everything here breaks: lines and checkpoints fall on different meta-steps."""
+    """The training that nearly everything here breaks: lines and checkpoints fall on different meta-steps."""
     return ax.train(RL2, BANDIT, out=out, progress=None, **STEPS)
 
 
-def broken(folder: Path, failpoint: str, what: str = "train") -> subprocess.CompletedProcess[str]:
-    """The same training (or its resumption) in a process that meets a failpoint."""
+def train_long(out: Path, learner: str) -> ax.Run:
+    """A training of any registered learner, long enough to be killed anywhere in it."""
+    made = LEARNERS[learner]()
+    kept = {name: x for name, x in vars(made).items() if name == "epochs"}  # several do not go with every other setting
+    return ax.train(dataclasses.replace(testing.small(made), **kept), GRID, out=out, progress=None, **MANY)
+
+
+_kept = tempfile.TemporaryDirectory()
+
+
+def whole(learner: str = "") -> ax.Run:
+    """The same trainings, unbroken."""
+    return _whole(learner)
+
+
+@cache
+def _whole(learner: str) -> ax.Run:
+    folder = Path(_kept.name) / (learner or "whole")
+    return train_long(folder, learner) if learner else train(folder)
+
+
+def process(what: str, folder: Path, learner: str = "", *, failpoint: str = "", kill_after: float | None = None):
+    """The same training, or its resumption, in a process that meets a failpoint or is killed after some time."""
+    words = [sys.executable, str(HERE), what, str(folder), learner, *([] if kill_after is None else [str(kill_after)])]
     environment = os.environ | {VARIABLE: failpoint}
-    words = [sys.executable, str(HERE), what, str(folder)]
-    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 def state_hash(run: ax.Run) -> str:
@@ -39,9 +73,17 @@ def state_hash(run: ax.Run) -> str:
     return digest.hexdigest()
 
 
-def lines_of(folder: Path) -> list[dict]:
+def lines_of(folder: Path | None) -> list[dict]:
     """`metrics.jsonl` without wall-clock times."""
+    assert folder is not None
     return [{k: v for k, v in line.items() if k != "seconds"} for line in read_lines(folder / "metrics.jsonl")]
+
+
+def goes_on_unbroken(folder: Path, learner: str = "") -> None:
+    """Resumes, and asserts that state and lines are those of the training that nobody broke, bit for bit."""
+    assert state_hash(ax.resume(folder, progress=None)) == state_hash(whole(learner))
+    assert lines_of(folder) == lines_of(whole(learner).folder)
+    assert leftovers(folder) == []
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -49,5 +91,23 @@ def leftovers(folder: Path) -> list[str]:
     return [path.name for path in (folder / "checkpoints").iterdir() if not path.name.isdigit()]
 
 
+def main(what: str, folder: str, learner: str, *more: str) -> None:
+    """The process that is broken."""
+    if more and what != "cli":
+        timer = threading.Timer(float(more[0]), os.kill, [os.getpid(), signal.SIGKILL])
+        timer.daemon = True
+        timer.start()
+    if what == "cli":
+        if os.isatty(0):
+            os.close(os.open(os.ttyname(0), os.O_RDWR))  # from now on it is the terminal of this session
+        cli.main([folder, learner, *more])
+    elif what == "resume":
+        ax.resume(folder, progress=None)
+    elif learner:
+        train_long(Path(folder), learner)
+    else:
+        train(Path(folder))
+
+
 if __name__ == "__main__":
-    train(Path(sys.argv[2])) if sys.argv[1] == "train" else ax.resume(sys.argv[2], progress=None)
+    main(*sys.argv[1:])

@@ -20,11 +20,6 @@ from adaptax.runs import Interrupted, signals, training
 from adaptax.runs.log import RunLog
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> ax.Run:
-    return lab.train(tmp_path_factory.mktemp("whole") / "run")
-
-
 def ended_at(step: int, sent: int = 1):
     """Chunks of a training that is sent signals at a meta-step."""
     chunks = training.chunks
@@ -40,7 +35,7 @@ def ended_at(step: int, sent: int = 1):
 
 
 @pytest.mark.parametrize("step", range(1, 12))
-def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(whole, tmp_path, monkeypatch, step):
+def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch, step):
     """In the middle of a line, of an interval between checkpoints, or just before a validation was due."""
     folder = tmp_path / "run"
     monkeypatch.setattr(training, "chunks", ended_at(step))
@@ -50,8 +45,7 @@ def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(whole, tmp_p
     monkeypatch.undo()
     run = ax.open_run(folder)
     assert run.step == step
-    assert lab.state_hash(ax.resume(folder, progress=None)) == lab.state_hash(whole)
-    assert whole.folder is not None and lab.lines_of(folder) == lab.lines_of(whole.folder)
+    lab.goes_on_unbroken(folder)
 
 
 def busy(folder: Path, *sent: int) -> tuple[int, float]:
@@ -70,14 +64,13 @@ def busy(folder: Path, *sent: int) -> tuple[int, float]:
         return process.returncode, time.monotonic() - begun
 
 
-def test_a_job_inside_a_long_chunk_is_saved_as_it_was_before_it(whole, tmp_path):
+def test_a_job_inside_a_long_chunk_is_saved_as_it_was_before_it(tmp_path):
     folder = tmp_path / "run"
     code, seconds = busy(folder, signal.SIGTERM)
     assert code == 75 and seconds < 5
     assert json.loads((folder / "run.json").read_text())["status"] == "preempted"
     assert ax.open_run(folder).step == 5
-    assert lab.state_hash(ax.resume(folder, progress=None)) == lab.state_hash(whole)
-    assert whole.folder is not None and lab.lines_of(folder) == lab.lines_of(whole.folder)
+    lab.goes_on_unbroken(folder)
 
 
 def test_a_second_ctrl_c_ends_at_once_even_inside_a_long_chunk(tmp_path):
@@ -92,7 +85,7 @@ def test_a_signal_that_comes_twice_at_once_came_once(tmp_path, monkeypatch):
         lab.train(tmp_path / "run")
 
 
-def test_a_line_that_was_due_is_written_once_however_often_the_job_ends(whole, tmp_path, monkeypatch):
+def test_a_line_that_was_due_is_written_once_however_often_the_job_ends(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     monkeypatch.setattr(training, "chunks", ended_at(3))
     with pytest.raises(Interrupted):
@@ -101,7 +94,7 @@ def test_a_line_that_was_due_is_written_once_however_often_the_job_ends(whole, t
     with pytest.raises(ZeroDivisionError):  # ends after the line of meta-step 3, before the next checkpoint
         ax.resume(folder, progress=None, callbacks=[lambda now: 1 / 0])
     ax.resume(folder, progress=None)
-    assert whole.folder is not None and lab.lines_of(folder) == lab.lines_of(whole.folder)
+    assert lab.lines_of(folder) == lab.lines_of(lab.whole().folder)
 
 
 def test_a_full_disk_does_not_hide_that_the_job_was_ended(tmp_path, monkeypatch):

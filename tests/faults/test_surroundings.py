@@ -25,7 +25,7 @@ def test_the_same_seed_in_other_processes_is_the_same_run(tmp_path, monkeypatch)
     for name, setting in ELSEWHERE.items():
         monkeypatch.setenv(name, setting)
     monkeypatch.chdir(tmp_path)
-    assert lab.broken(tmp_path / "there", "").returncode == 0
+    assert lab.process("train", tmp_path / "there").returncode == 0
     assert lab.state_hash(ax.open_run(tmp_path / "there")) == lab.state_hash(here)
     assert lab.lines_of(tmp_path / "there") == lab.lines_of(tmp_path / "here")
 

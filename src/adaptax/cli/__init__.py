@@ -1,6 +1,7 @@
 """The command line: `options` says what may be asked for, `check` reads and judges it, `commands` does it."""
 
 import io
+import os
 import sys
 import warnings
 from importlib.metadata import version
@@ -11,20 +12,21 @@ from adaptax.cli.check import HELP, check, configs_of, tell_apart, with_groups
 from adaptax.cli.options import COMMANDS
 from adaptax.config import nearest
 from adaptax.errors import AdaptaxError, ConfigError
+from adaptax.progress import say
 
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point.
 
     Exit codes: 0 done, 1 a bug, 2 bad argument, 3 faulty environment, 4 not finite, 5 no run, 6 a file or folder
-    cannot be read or written or memory is exhausted, 7 folder in use, 75 preempted, 130 interrupted.
+    cannot be read or written or memory is exhausted, 7 folder in use, 75 preempted, 129 terminal gone, 130 interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has no such letters shows their numbers
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+            warnings.showwarning = lambda message, *_: say(f"warning: {message}")
             result = run_command([word for word in argv if word != "--debug"])
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -36,7 +38,10 @@ def main(argv: list[str] | None = None) -> None:
         print(text, file=sys.stderr)
         sys.exit(code)
     if result is not None:
-        print(result)
+        try:
+            print(result, flush=True)
+        except OSError:  # `adaptax list | head -1`: who has read enough reads no more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def exit_code_of(error: Exception) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from adaptax.checkpoint import MIB, plain, write_atomically
 from adaptax.errors import StorageError
 from adaptax.failpoints import reach
 from adaptax.progress import say
-from adaptax.runs.folder import read_lines
+from adaptax.runs.folder import read_config, read_lines
 from adaptax.runs.run import Run, steps_per_meta_step
 
 LOGS = ("metrics", "events")
@@ -74,6 +74,7 @@ class RunLog:
 
     def __init__(self, run: Run):
         self.folder, self.history, self.step = run.folder, run.history, run.step
+        self.config = run.folder and read_config(run.folder)
         self.leave_out = run.settings.on_nan != "stop"
         self.env_steps = steps_per_meta_step(run)
         self.line, self.before = run.line, run.seconds  # meta-step of the last line; seconds of earlier processes
@@ -182,7 +183,7 @@ class RunLog:
         """
         assert self.home is not None
         self.metrics.flush()
-        notes = {"line": self.line, "seconds": round(self.seconds, 3)}
+        notes = {"line": self.line, "seconds": round(self.seconds, 3), "config": self.config}
         checkpoints.save(self.home / str(step), saved, step, waiting, notes)
 
     def _failed(self, error: OSError, must: bool) -> None:

@@ -5,13 +5,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-GRACE = 8.0  # seconds that SIGTERM leaves the main thread; schedulers kill after 30
+GRACE = 8.0  # seconds that SIGTERM and SIGHUP leave the main thread; schedulers kill after 30
 AT_ONCE = 1.0  # the same for a second signal
 SAME = 0.05  # a signal that comes again so soon was sent once, to the process and to its group
 EXITS: dict[int, int] = {signal.SIGTERM: 75, signal.SIGINT: 130}  # exit codes: preempted, interrupted
+if hasattr(signal, "SIGHUP"):
+    EXITS[signal.SIGHUP] = 129  # the terminal is gone
 
 
 class Heard:
@@ -34,12 +36,13 @@ class Heard:
             raise KeyboardInterrupt
         if not self.numbers:
             self.numbers.append(number)
-            os.write(2, b"\nends after the chunk under way, and saves; once more ends at once\n")
+            with suppress(OSError):  # nobody may be there to read it
+                os.write(2, b"\nends after the chunk under way, and saves; once more ends at once\n")
 
 
 @contextmanager
 def listening(rescue: Callable[[], None] | None) -> Iterator[Heard]:
-    """Collects SIGTERM and SIGINT instead of dying of them; only in the main thread, and only while inside.
+    """Collects SIGTERM, SIGHUP and SIGINT instead of dying of them; only in the main thread, and only while inside.
 
     Whoever listens looks at what is collected whenever it can, and says that it `answered`. While the main thread
     computes, compiles or simulates it cannot: so a thread waits for the signals too. When the grace is over and nobody
@@ -52,9 +55,10 @@ def listening(rescue: Callable[[], None] | None) -> Iterator[Heard]:
     if threading.current_thread() is not threading.main_thread():
         yield heard
         return
-    before = {number: signal.getsignal(number) for number in EXITS}
+    now = {number: signal.getsignal(number) for number in EXITS}
+    before = {number: handler for number, handler in now.items() if handler != signal.SIG_IGN}  # nohup has them ignored
     try:
-        for number in EXITS:
+        for number in before:
             signal.signal(number, heard.hear)
         if rescue is None:
             yield heard
@@ -89,7 +93,7 @@ def _watched(heard: Heard, rescue: Callable[[], None]) -> Iterator[None]:
             if number[0] not in EXITS or now - latest < SAME:
                 continue
             latest, come = now, come + 1
-            if come > 1 or number[0] == signal.SIGTERM:
+            if come > 1 or number[0] != signal.SIGINT:
                 timers.append(threading.Timer(AT_ONCE if come > 1 else GRACE, end, [EXITS[number[0]]]))
                 timers[-1].daemon = True
                 timers[-1].start()

@@ -19,6 +19,8 @@ from adaptax.runs.folder import read_config, read_lines
 from adaptax.runs.run import Run, fresh, template
 from adaptax.runs.settings import Settings, environment_problems, number_problems
 
+CHANGEABLE = [f"settings.{name}" for name in ("log_every", "validate_every", "checkpoint_every", "keep", "on_nan")]
+
 
 def config_of(learner: Learner, env: AbstractEnvironment, settings: Settings) -> dict[str, Any]:
     """What `config.json` holds: enough for `open_run` to build the run again, or to say what it cannot build."""
@@ -141,7 +143,7 @@ def open_run(
 
     Raises:
         CheckpointError: the folder is no run, or it has no whole checkpoint.
-        ConfigError: the learner or environment must be given.
+        ConfigError: the learner or environment must be given, or config.json was altered.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -164,12 +166,26 @@ def open_run(
     if kept[-1] > steps[-1]:
         say(f"{folder}/checkpoints/{kept[-1]} is damaged: what follows is of meta-step {steps[-1]}")
     newest = folder / "checkpoints" / str(steps[-1])
+    notes = checkpoints.notes_of(newest)
+    if wrong := altered(notes.get("config", config), config):
+        raise ConfigError(f"{folder}/config.json is not what the run began with:", *wrong, "write back what was there")
     saved = checkpoints.load(newest, template(learner, env, settings))
-    waiting, notes = checkpoints.waiting_of(newest)
-    run = Run(learner, env, settings, saved, folder, waiting=waiting)
+    run = Run(learner, env, settings, saved, folder, waiting=checkpoints.waiting_of(newest))
     run.line, run.seconds = int(notes.get("line", run.step)), float(notes.get("seconds", 0.0))
     run.history = [line for line in read_lines(folder / "metrics.jsonl") if line["step"] <= run.line]
     return run
+
+
+def altered(then: dict[str, Any], now: dict[str, Any], path: str = "") -> list[str]:
+    """What differs between two configurations, in words; how often a run logs, validates and saves may change."""
+    found = []
+    for name in sorted(then.keys() | now.keys()):
+        old, new, place = then.get(name), now.get(name), f"{path}.{name}" if path else name
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += altered(old, new, place)
+        elif old != new and place not in CHANGEABLE:
+            found.append(f"{place} was {old!r} and is {new!r}")
+    return found
 
 
 def elsewhere(

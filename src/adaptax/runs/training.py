@@ -17,6 +17,7 @@ from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import LONGEST, SOUND, Fixed, TrainState, advance_by
 from adaptax.errors import ConfigError, NumericalError, StorageError
+from adaptax.failpoints import reach
 from adaptax.measure import Samples, draw_tasks, measure
 from adaptax.progress import LINES, Progress, Silent, say
 from adaptax.runs.folder import create_folder, in_use
@@ -219,6 +220,7 @@ def chunks(run: Run, fixed: Fixed) -> Iterator[tuple[TrainState, dict[str, np.nd
     length = 1
     while (end := next_due(run.settings, run.step)) > run.step:
         count, begun = min(length, LONGEST, end - run.step), time.monotonic()
+        reach("run.chunk")
         states, metrics = advance_by(fixed, run.saved.states, count)
         length = max(1, int(count * SECONDS / max(time.monotonic() - begun, 1e-9)))  # the first one compiles
         yield states, metrics
@@ -334,6 +336,7 @@ def _all_alike(samples: Samples) -> bool:
 
 def validate(run: Run, log: RunLog) -> np.ndarray:
     """Scores `[S]` on validation tasks; keeps the outer states that are the best so far."""
+    reach("run.validation")
     saved, scores = run.saved, []
     schedule = run.learner.schedule()
     per_life = schedule.phases * schedule.steps * schedule.copies
