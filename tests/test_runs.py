@@ -51,6 +51,7 @@ def untimed(folder: Path) -> list[dict]:
     return [{k: v for k, v in line.items() if k not in TIMED} for line in read_lines(folder / "metrics.jsonl")]
 
 
+@pytest.mark.fault("F04")
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     whole = ax.train(RL2, ENV, meta_steps=6, seeds=2, out=tmp_path / "whole")
 
@@ -96,6 +97,7 @@ def test_callbacks_see_every_chunk_and_can_stop(tmp_path: Path) -> None:
     assert ax.train(RL2, ENV, meta_steps=10, callbacks=[enough]).step == 1
 
 
+@pytest.mark.fault("F35")
 def test_seeds_side_by_side_equal_single_runs() -> None:
     both = ax.train(RL2, ENV, meta_steps=3, seed=5, seeds=2)
     for index in range(2):
@@ -124,6 +126,7 @@ def test_different_seeds_give_different_runs() -> None:
     assert len({row.tobytes() for row in first}) == 4
 
 
+@pytest.mark.fault("F34")
 def test_what_is_watched_does_not_change_what_is_learned() -> None:
     plain = ax.train(RL2, ENV, meta_steps=4)
     watched = ax.train(RL2, ENV, meta_steps=4, log_every=3, validate_every=2, callbacks=[lambda now: None])
@@ -210,6 +213,7 @@ def test_a_signal_in_the_last_chunk_stops_nothing(tmp_path: Path) -> None:
     assert run.step == 2 and json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
 
 
+@pytest.mark.fault("F52")
 def test_a_run_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
     def again(now: ax.Now) -> None:
         ax.resume(tmp_path / "run")
@@ -219,6 +223,7 @@ def test_a_run_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
     assert ax.resume(tmp_path / "run").step == 2  # the lock went with the training
 
 
+@pytest.mark.fault("F39")
 def test_wrong_configurations_are_refused_before_training(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="clip is -1"):
         ax.train(ax.RL2(clip=-1.0), ENV, meta_steps=3)
@@ -262,12 +267,14 @@ def test_a_run_of_another_version_is_not_opened_with_other_defaults(tmp_path: Pa
         open_run(tmp_path / "run")
 
 
+@pytest.mark.fault("F53")
 def test_the_folder_is_made_before_the_expensive_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adaptax.runs.training.fresh", lambda *_: pytest.fail("the states were built first"))
     with pytest.raises(RunBusyError):
         ax.train(RL2, ENV, meta_steps=1, out=tmp_path)
 
 
+@pytest.mark.fault("F39")
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -323,6 +330,7 @@ def test_a_learner_without_metrics_has_lines_and_validations(tmp_path: Path) -> 
     assert ["validation" in line for line in run.history] == [False, True, False, True]
 
 
+@pytest.mark.fault("F33")
 def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
     one = ax.train(RL2, ENV, meta_steps=3)
     two = ax.train(RL2, ENV, meta_steps=3, devices=2)
@@ -339,6 +347,7 @@ def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
         ax.resume(tmp_path / "run", devices=9)
 
 
+@pytest.mark.fault("F37")
 def test_numbers_that_are_not_finite_end_the_training_and_spoil_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = {"meta_steps": 4, "seed": 7, "seeds": 2, "out": folder, "checkpoint_every": 1}
@@ -496,6 +505,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(tmp_path: Path, caps
     assert "checkpoints/4 is damaged: what follows is of meta-step 2" in capsys.readouterr().err
 
 
+@pytest.mark.fault("F16")
 def test_damaged_logs_are_mended_as_far_as_they_can_be(tmp_path: Path) -> None:
     run = tmp_path / "run"
     ax.train(RL2, ENV, meta_steps=4, out=run, checkpoint_every=2, log_every=1)

@@ -134,7 +134,7 @@ def save(
     """Writes a checkpoint so that `folder` appears whole or not at all.
 
     Args:
-        folder: The place; one that is there already is replaced.
+        folder: The place, in a folder that exists; one that is there already is replaced.
         tree: The state.
         step: Its meta-step.
         waiting: Metrics that are in no line yet.
@@ -149,7 +149,7 @@ def save(
     shutil.rmtree(beside, ignore_errors=True)
     reach("ckpt.before_tmp")
     try:
-        beside.mkdir(parents=True)
+        beside.mkdir()  # where the folder around it is gone, a disk may be: nothing is written in its place
         files = {STATE: write_tensors(beside / STATE, to_arrays(tree))}
         if waiting:
             files[WAITING] = write_tensors(beside / WAITING, waiting)

@@ -33,6 +33,7 @@ def forbidden(tree: ast.AST) -> list[str]:
     return found
 
 
+@pytest.mark.fault("F46")
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.stem)
 def test_nothing_turns_data_into_code(path):
     assert forbidden(ast.parse(path.read_text())) == []
@@ -66,12 +67,14 @@ print(json.dumps([before == state() and flags == after, before, state()]))
 """
 
 
+@pytest.mark.fault("F64")
 def test_importing_changes_nothing():
     words = [sys.executable, "-c", IMPORTED]
     alike, before, after = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     assert alike, f"{before} became {after}"
 
 
+@pytest.mark.fault("F48")
 def test_no_secret_is_written_down(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_API_KEY", "canary-4711")
     lab.train(tmp_path / "run")

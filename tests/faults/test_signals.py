@@ -34,6 +34,7 @@ def ended_at(step: int, sent: int = 1):
     return ended
 
 
+@pytest.mark.fault("F04")
 @pytest.mark.parametrize("step", range(1, 12))
 def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch, step):
     """In the middle of a line, of an interval between checkpoints, or just before a validation was due."""
@@ -64,6 +65,7 @@ def busy(folder: Path, *sent: int) -> tuple[int, float]:
         return process.returncode, time.monotonic() - begun
 
 
+@pytest.mark.fault("F06")
 def test_a_job_inside_a_long_chunk_is_saved_as_it_was_before_it(tmp_path):
     folder = tmp_path / "run"
     code, seconds = busy(folder, signal.SIGTERM)
@@ -73,6 +75,7 @@ def test_a_job_inside_a_long_chunk_is_saved_as_it_was_before_it(tmp_path):
     lab.goes_on_unbroken(folder)
 
 
+@pytest.mark.fault("F05")
 def test_a_second_ctrl_c_ends_at_once_even_inside_a_long_chunk(tmp_path):
     code, seconds = busy(tmp_path / "run", signal.SIGINT, signal.SIGINT)
     assert code == 130 and seconds < 2
@@ -97,6 +100,7 @@ def test_a_line_that_was_due_is_written_once_however_often_the_job_ends(tmp_path
     assert lab.lines_of(folder) == lab.lines_of(lab.whole().folder)
 
 
+@pytest.mark.fault("F13")
 def test_a_full_disk_does_not_hide_that_the_job_was_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "chunks", ended_at(3))
     monkeypatch.setenv(VARIABLE, "ckpt.before_rename:full")

@@ -1,14 +1,19 @@
-"""Damaged files and copied folders (F12, F15, F18), and hostile ones (F40, F43, F44)."""
+"""Damaged files, copied folders, disks that are full or gone; and hostile files."""
 
 import json
 import pickle
 import random
+import re
 import resource
 import shutil
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax.numpy as jnp
 import lab
 import numpy as np
 import pytest
@@ -16,7 +21,9 @@ from safetensors.numpy import save_file
 
 import adaptax as ax
 from adaptax import checkpoint
-from adaptax.errors import CheckpointError
+from adaptax.checkpoint import MIB
+from adaptax.cli import exit_code_of
+from adaptax.errors import CheckpointError, StorageError
 
 SEED = 20_251
 FLIPS = 180  # in each of the three files of a checkpoint
@@ -62,6 +69,7 @@ def mutations(folder: Path) -> Iterator[str]:
     checkpoint.verified(folder)  # whole again
 
 
+@pytest.mark.fault("F12")
 def test_every_damage_is_found_before_a_leaf_is_used(run):
     newest, count = run / "checkpoints" / "12", 0
     for what in mutations(newest):
@@ -72,6 +80,7 @@ def test_every_damage_is_found_before_a_leaf_is_used(run):
     assert count >= 500
 
 
+@pytest.mark.fault("F12")
 def test_what_is_damaged_is_passed_over_or_refused(run, tmp_path, capsys):
     copy = Path(shutil.copytree(run, tmp_path / "run"))
     state = copy / "checkpoints" / "12" / "state.safetensors"
@@ -84,6 +93,7 @@ def test_what_is_damaged_is_passed_over_or_refused(run, tmp_path, capsys):
         checkpoint.verified(state.parent)
 
 
+@pytest.mark.fault("F18")
 @pytest.mark.parametrize("place", ["ein Ort mit Leerzeichen/läuft", "运行", "linked"])
 def test_a_run_may_be_anywhere(run, tmp_path, place):
     copy = tmp_path / place
@@ -98,6 +108,130 @@ def test_a_run_may_be_anywhere(run, tmp_path, place):
     assert ax.resume(copy, progress=None).step == 12
     for path in copy.rglob("*.json*"):
         assert str(run.parent) not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.fault("F14")
+def test_too_little_room_is_told_before_the_first_meta_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000))
+    with pytest.raises(StorageError, match=r"has 0\.0 MiB left on its disk, and 3 more checkpoint\(s\) need") as told:
+        lab.train(tmp_path / "run")
+    assert told.value.exit_code == 6
+    assert checkpoint.steps(tmp_path / "run" / "checkpoints") == [0]
+    monkeypatch.undo()
+    lab.goes_on_unbroken(tmp_path / "run")
+
+
+@pytest.mark.fault("F15")
+def test_a_folder_that_cannot_be_is_refused_before_training(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match="Not a directory") as told:
+        lab.train(tmp_path / "file" / "run")
+    assert exit_code_of(told.value)[0] == 6 and (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.fault("F15")
+@pytest.mark.parametrize("left", ["nothing", "a file"])
+def test_a_folder_that_vanishes_is_written_nowhere_else(tmp_path, left, capsys):
+    folder = tmp_path / "run"
+
+    def vanish(now: ax.Now) -> None:
+        if now.step == 4:
+            folder.rename(tmp_path / "gone")
+            if left == "a file":
+                folder.write_text("not ours")
+
+    with pytest.raises(StorageError, match="the last one is of meta-step 2"):
+        ax.train(lab.RL2, lab.BANDIT, out=folder, progress=None, callbacks=[vanish], **lab.STEPS)
+    assert folder.read_text() == "not ours" if left == "a file" else not folder.exists()
+    assert "the last lines of" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == (["gone", "run"] if left == "a file" else ["gone"])
+    lab.goes_on_unbroken(tmp_path / "gone")
+
+
+@pytest.mark.fault("F17")
+@pytest.mark.parametrize("failing", ["", "ckpt.mid_prune:kill@4", "ckpt.mid_file:full@5"])
+def test_at_every_instant_a_whole_checkpoint_is_there(tmp_path, failing, record_property):
+    """Looked at a hundred times a second, while old checkpoints are removed and a save fails."""
+    folder, looks, over = tmp_path / "run", [], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            if (folder / "checkpoints" / "0").exists() or looks:
+                looks.append(bool(whole_now(folder / "checkpoints")))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        lab.process("train", folder, failpoint=failing)
+    finally:
+        over.set()
+        watcher.join()
+    record_property(f"looks ({failing or 'nothing fails'})", len(looks))
+    assert len(looks) > 3 and all(looks)
+
+
+def whole_now(home: Path) -> bool:
+    """Whether one is whole; one that is removed while it is read was not the last."""
+    for _ in range(3):
+        try:
+            return bool(checkpoint.steps(home))
+        except FileNotFoundError:
+            continue
+    return False
+
+
+@pytest.mark.fault("F19")
+def test_saving_copies_one_leaf_at_most(tmp_path, record_property):
+    leaf = 48 * MIB
+    tree = {str(i): jnp.full((leaf // 4,), float(i)) for i in range(4)}
+    checkpoint.save(tmp_path / "before", tree, 0)
+    before = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    checkpoint.save(tmp_path / "after", tree, 0)
+    more = _resident("VmHWM") - before
+    record_property("memory taken while saving, in units of the largest leaf", round(more / leaf, 3))
+    assert more < 1.1 * leaf
+
+
+@pytest.mark.fault("F04")
+def test_two_hundred_megabytes_are_saved_in_time(tmp_path, record_property):
+    tree = {str(i): jnp.full((12_500_000,), float(i)) for i in range(4)}
+    begun = time.monotonic()
+    checkpoint.save(tmp_path / "1", tree, 1)
+    seconds = time.monotonic() - begun
+    record_property("seconds to save 200 MB", round(seconds, 2))
+    assert seconds < 10
+
+
+def _resident(name: str) -> int:
+    """Memory of this process in bytes."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
+@pytest.mark.fault("F13")
+@pytest.mark.full
+def test_a_small_disk_that_fills_up(tmp_path, record_property):
+    """A real one, of 256 KiB, where this machine lets one be mounted."""
+    home = tmp_path / "small"
+    home.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(home)], check=False).returncode
+    record_property("a small disk could be mounted", mounted == 0)
+    if mounted:
+        return
+    try:
+        ended = lab.process("train", home / "run")
+        assert ended.returncode == 0, ended.stderr
+        filler = home / "filler"
+        filler.write_bytes(bytes(shutil.disk_usage(home).free))
+        with pytest.raises(OSError, match="No space left"):
+            lab.train(home / "other")
+        filler.unlink()
+        run = ax.open_run(home / "run")
+        assert lab.state_hash(run) == lab.state_hash(lab.whole())
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
 
 
 # Hostile files: they come with a manifest that agrees with them, so digests say nothing.
@@ -122,6 +256,7 @@ def agreeing(folder: Path, name: str = "state.safetensors") -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
+@pytest.mark.fault("F40")
 def test_a_pickle_is_never_opened(tmp_path):
     folder, mark = tmp_path / "1", tmp_path / "touched"
     folder.mkdir()
@@ -137,6 +272,7 @@ def test_a_pickle_is_never_opened(tmp_path):
     assert not mark.exists()
 
 
+@pytest.mark.fault("F43")
 @pytest.mark.parametrize(
     "name", ["../outside", "/etc/hostname", "C:\\x", "a\0b", "x" * 4096, "waiting.safetensors/../../x"]
 )
@@ -153,6 +289,7 @@ def test_a_manifest_names_no_file_elsewhere(tmp_path, name):
         checkpoint.load(folder, {"x": np.zeros(3)})
 
 
+@pytest.mark.fault("F43")
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
     folder = tmp_path / "1"
     checkpoint.save(folder, {"x": np.zeros(3)}, 1)
@@ -187,6 +324,7 @@ def bombs(folder: Path) -> Iterator[str]:
     yield "a manifest nested deeply"
 
 
+@pytest.mark.fault("F44")
 def test_bombs_are_refused_at_once(tmp_path):
     folder = tmp_path / "1"
     folder.mkdir()

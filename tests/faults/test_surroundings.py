@@ -20,6 +20,7 @@ from adaptax.runs.folder import create_folder
 ELSEWHERE = {"PYTHONHASHSEED": "1", "LANG": "tr_TR.UTF-8", "LC_ALL": "C", "TZ": "Asia/Kathmandu", "USER": "nobody"}
 
 
+@pytest.mark.fault("F30")
 def test_the_same_seed_in_other_processes_is_the_same_run(tmp_path, monkeypatch):
     here = lab.train(tmp_path / "here")
     for name, setting in ELSEWHERE.items():
@@ -30,6 +31,7 @@ def test_the_same_seed_in_other_processes_is_the_same_run(tmp_path, monkeypatch)
     assert lab.lines_of(tmp_path / "there") == lab.lines_of(tmp_path / "here")
 
 
+@pytest.mark.fault("F51")
 def test_runs_that_start_at_one_instant_have_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(32) as pool:
@@ -49,6 +51,7 @@ def test_runs_that_start_at_one_instant_have_folders_of_their_own(tmp_path, monk
         assert json.loads((name / "config.json").read_text())["run"] == str(name)
 
 
+@pytest.mark.fault("F58")
 def test_a_clock_that_jumps_changes_no_time_taken(tmp_path, monkeypatch, capsys):
     years = iter([3e8, -3600, 0, 3e9] * 1000)  # past 2038, an hour back, and home
     right = time.time
@@ -61,6 +64,7 @@ def test_a_clock_that_jumps_changes_no_time_taken(tmp_path, monkeypatch, capsys)
     assert [line["step"] for line in read_lines(tmp_path / "run" / "events.jsonl")][-1] == 12
 
 
+@pytest.mark.fault("F59")
 @pytest.mark.parametrize(
     "setting",
     [

@@ -71,6 +71,7 @@ CASES += [(("train", "rl2", word), meant) for word, meant in ENVIRONMENTS.items(
 CASES += [((*words, option, "1"), meant) for words, options in OPTIONS.items() for option, meant in options.items()]
 
 
+@pytest.mark.fault("F49")
 def test_what_was_meant_is_suggested(capsys):
     """All are refused; of 19 in 20 the right name is suggested."""
     wrong = []
@@ -84,6 +85,7 @@ def test_what_was_meant_is_suggested(capsys):
     assert len(wrong) <= len(CASES) / 20, wrong
 
 
+@pytest.mark.fault("F41")
 @pytest.mark.parametrize(
     "code",
     [
@@ -112,6 +114,7 @@ def test_a_configuration_names_no_code(tmp_path, monkeypatch, code, place):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
+@pytest.mark.fault("F49")
 @pytest.mark.parametrize(
     "content",
     [

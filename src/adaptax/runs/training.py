@@ -23,6 +23,7 @@ from adaptax.progress import LINES, Progress, Silent, say
 from adaptax.runs.folder import create_folder, in_use
 from adaptax.runs.guard import Fault, first_fault, spoilt
 from adaptax.runs.log import RunLog
+from adaptax.runs.memory import is_out_of_memory, out_of_memory
 from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
 from adaptax.runs.settings import Settings, checked_settings, device_problems, type_problems
 from adaptax.runs.signals import EXITS, listening
@@ -221,7 +222,12 @@ def chunks(run: Run, fixed: Fixed) -> Iterator[tuple[TrainState, dict[str, np.nd
     while (end := next_due(run.settings, run.step)) > run.step:
         count, begun = min(length, LONGEST, end - run.step), time.monotonic()
         reach("run.chunk")
-        states, metrics = advance_by(fixed, run.saved.states, count)
+        try:
+            states, metrics = advance_by(fixed, run.saved.states, count)
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise out_of_memory(run, fixed, error) from error
+            raise
         length = max(1, int(count * SECONDS / max(time.monotonic() - begun, 1e-9)))  # the first one compiles
         yield states, metrics
 

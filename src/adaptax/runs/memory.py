@@ -1,0 +1,75 @@
+"""What a training needs of memory, told where there is too little of it."""
+
+import dataclasses
+import os
+import resource
+
+import jax
+import jax.numpy as jnp
+
+from adaptax.checkpoint import MIB
+from adaptax.core.env import Environment
+from adaptax.core.trainer import Fixed, run_chunk
+from adaptax.errors import ResourceError
+from adaptax.runs.run import Run, spread
+
+WORDS = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")  # JAX's, on one device or another
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is exhausted."""
+    return isinstance(error, MemoryError) or any(word in str(error) for word in WORDS)
+
+
+def needs(fixed: Fixed, run: Run) -> dict[str, int]:
+    """Bytes that a chunk takes, by what they are for; the program is compiled (or was), and not run."""
+    program = run_chunk.lower(fixed, run.saved.states, jnp.asarray(1, jnp.int32)).compile()
+    analysis = program.compiled.memory_analysis()
+    return {
+        "the outer state before and after": analysis.argument_size_in_bytes + analysis.output_size_in_bytes,
+        "lives and gradients": analysis.temp_size_in_bytes,
+    }
+
+
+def available() -> int:
+    """Bytes that a training may take on the first device: its memory, or what is free of the machine's."""
+    if limit := (jax.devices()[0].memory_stats() or {}).get("bytes_limit"):
+        return int(limit)
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return free if allowed == resource.RLIM_INFINITY else min(free, allowed)
+
+
+def out_of_memory(run: Run, fixed: Fixed, error: BaseException) -> ResourceError:
+    """The error that says how much a training needs, for what, and with how many tasks it would fit."""
+    first = str(error).partition("\n")[0] or type(error).__name__
+    told = f"out of memory with {run.learner.tasks} tasks in a meta-step"
+    remedy = "Try fewer learner.tasks or learner.copies, or fewer seeds"
+    if isinstance(run.env, Environment):
+        needed, free = needs(fixed, run), available()
+        parts = ", ".join(f"{size / MIB:,.0f} MiB for {name}" for name, size in needed.items())
+        told += f": it needs {parts}, and {free / MIB:,.0f} MiB are there"
+        if fit := largest(run, fixed, sum(needed.values()), free):
+            remedy = f"About {fit} tasks would fit (learner.tasks); fewer copies or seeds help as well"
+    hint = " Another program may hold the GPU's memory: XLA_PYTHON_CLIENT_PREALLOCATE=false takes only what is needed."
+    gpu = hint if jax.default_backend() == "gpu" else ""
+    return ResourceError(f"{told} ({first}). {remedy}.{gpu}")
+
+
+def largest(run: Run, fixed: Fixed, needed: int, free: int) -> int:
+    """How many tasks fit, about: memory grows with them in a straight line, of which two points are known."""
+    tasks, unit = run.learner.tasks, _unit(run, fixed)
+    fewer = tasks // 2 // unit * unit
+    if fewer == 0:
+        return 0
+    smaller = dataclasses.replace(run.learner, tasks=fewer)
+    less = sum(needs((spread(smaller, run.settings), *fixed[1:]), run).values())
+    each = (needed - less) / (tasks - fewer)
+    return max(0, int(fewer + (free - less) / each) // unit * unit) if each > 0 else 0
+
+
+def _unit(run: Run, fixed: Fixed) -> int:
+    """Tasks come in multiples of this: minibatches, twins and devices divide them."""
+    devices = fixed[2].size if fixed[2] is not None else 1
+    parts = vars(run.learner).get("minibatches", 1)
+    return int(jnp.lcm(jnp.lcm(parts, run.learner.twins), devices))
