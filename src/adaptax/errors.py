@@ -41,6 +41,12 @@ class StorageError(AdaptaxError, OSError):
     exit_code = 6
 
 
+class ResourceError(AdaptaxError):
+    """The machine lacks what is needed, or does not use what it has."""
+
+    exit_code = 6
+
+
 class RunBusyError(AdaptaxError):
     """The run folder exists already or is in use."""
 
