@@ -12,6 +12,8 @@ import math
 import os
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +211,25 @@ def verified(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def examined(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """The manifest of a checkpoint, and what is wrong with its files, a sentence for each; nothing if it is whole."""
+    try:
+        manifest = _manifest_of(folder)
+    except CheckpointError as error:
+        return {}, [str(error)]
+    found = []
+    for name, entry in manifest["files"].items():
+        try:
+            _require_whole(folder, name, int(entry["bytes"]), str(entry["sha256"]))
+        except CheckpointError as error:
+            found.append(str(error))
+        except OSError as error:
+            found.append(f"{folder} is damaged: {name} cannot be read: {error.strerror}")
+    if WAITING not in manifest["files"] and (folder / WAITING).exists():
+        found.append(f"{folder} is damaged: its manifest.json knows no {WAITING}")
+    return manifest, found
+
+
 def _manifest_of(folder: Path) -> dict[str, Any]:
     """The manifest of a checkpoint, itself whole; the files that it names are not looked at.
 
@@ -284,21 +305,47 @@ def read(path: Path, template: PyTree | None = None) -> dict[str, np.ndarray]:
         CheckpointError: it is none, or it does not fit.
     """
     reach("ckpt.read")
+    with _opened(path) as file:
+        if template is not None:
+            require_fit(_kinds(file, template), template, path)
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+
+
+def require_readable(path: Path, template: PyTree | None = None) -> None:
+    """Looks at the header of a safetensors file alone: is the file as long as it says, and does it fit a template?
+
+    Raises:
+        CheckpointError: it is none, or it does not fit.
+    """
+    with _opened(path) as file:
+        if template is not None:
+            require_fit(_kinds(file, template), template, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file.
+
+    Raises:
+        CheckpointError: it is none.
+    """
     try:
         with path.open("rb") as file:
             if int.from_bytes(file.read(8), "little") > LARGEST:
                 raise CheckpointError(f"{path} is damaged, or no file of adaptax: its header is too large")
         with safe_open(path, "numpy") as file:
-            names = list(file.keys())
-            if template is not None:
-                kinds: dict[str, tuple[str, tuple[int, ...]]] = dict.fromkeys(names, ("", ()))
-                for name in kinds.keys() & _named(template).keys():
-                    part = file.get_slice(name)
-                    kinds[name] = NAMES[part.get_dtype()], tuple(part.get_shape())
-                require_fit(kinds, template, path)
-            return {name: file.get_tensor(name) for name in names}
+            yield file
     except (SafetensorError, KeyError) as error:
         raise CheckpointError(f"{path} is damaged, or no file of adaptax: {error}") from error
+
+
+def _kinds(file: Any, template: PyTree) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Types and shapes of the tensors that a template names; nothing of the others."""
+    kinds: dict[str, tuple[str, tuple[int, ...]]] = dict.fromkeys(file.keys(), ("", ()))
+    for name in kinds.keys() & _named(template).keys():
+        part = file.get_slice(name)
+        kinds[name] = NAMES[part.get_dtype()], tuple(part.get_shape())
+    return kinds
 
 
 def numbers(folder: Path) -> list[int]:

@@ -18,6 +18,8 @@ COMMANDS = {
     "reprot": "report",
     "lst": "list",
     "chek": "check",
+    "checkrun": "check-run",
+    "docter": "doctor",
 }
 LEARNERS = {"ml2": "rl2", "mmal": "maml", "reptil": "reptile", "multitask": "multi-task", "orcale": "oracle"}
 LEARNERS |= {"metasgd": "meta-sgd", "fomam": "fomaml", "scrach": "scratch"}

@@ -18,8 +18,9 @@ from adaptax.progress import say
 def main(argv: list[str] | None = None) -> None:
     """Entry point.
 
-    Exit codes: 0 done, 1 a bug, 2 bad argument, 3 faulty environment, 4 not finite, 5 no run, 6 a file or folder
-    cannot be read or written or memory is exhausted, 7 folder in use, 75 preempted, 129 terminal gone, 130 interrupted.
+    Exit codes: 0 done, 1 a bug, 2 bad argument, 3 faulty environment, 4 not finite, 5 no run, or a damaged one, 6 a
+    file or folder cannot be read or written, memory is exhausted, or a GPU is not used, 7 folder in use,
+    75 preempted, 129 terminal gone, 130 interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has no such letters shows their numbers
@@ -33,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(130)
     except Exception as error:
         code, text = exit_code_of(error)
-        if code == 1 or "--debug" in argv:
+        if (code == 1 and not isinstance(error, AdaptaxError)) or "--debug" in argv:
             raise
         print(text, file=sys.stderr)
         sys.exit(code)
@@ -78,7 +79,7 @@ def run_command(argv: list[str]) -> str | None:
     options, changes = check(words, COMMANDS[name], configs)
     from adaptax.cli import commands as work  # what it imports takes longer than the check
 
-    return vars(work)[name](options, changes)
+    return vars(work)[name.replace("-", "_")](options, changes)
 
 
 def show_help(commands: dict[str, type], argv: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import FlagConversionOff, arg
 
-from adaptax.cli.options import Evaluate, Train
+from adaptax.cli.options import COMMANDS, Evaluate, Train
 from adaptax.config import Field, describe_field, fields_of, nearest, problems_of, replaced
 from adaptax.errors import ConfigError
 from adaptax.fields import Range
@@ -201,7 +201,8 @@ def check_given(given: list[str], command: type) -> tuple[dict[str, Any], list[s
         if name == "family":
             found += file_problems(word, "FILE.py:FAMILY")
     if extra := given[len(names) :]:
-        usage = " ".join(["adaptax", command.__name__.lower(), *shown])
+        name = next(name for name, one in COMMANDS.items() if one is command)
+        usage = " ".join(["adaptax", name, *shown])
         near = nearest(extra[0], known_options(command, {}))
         found.append(f"too many words: {', '.join(map(repr, extra))}; after `{usage}` comes an option: {near}")
     return dict(zip(names, given, strict=False)), found

@@ -16,23 +16,28 @@ from adaptax.cli import options as asked
 from adaptax.cli.check import Changes, file_problems
 from adaptax.config import nearest, replaced
 from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment
-from adaptax.errors import AdaptaxError, ConfigError, FaultyEnvironmentError
+from adaptax.errors import AdaptaxError, CheckpointError, ConfigError, FaultyEnvironmentError
 from adaptax.evaluation import evaluate as evaluate_run
 from adaptax.evaluation import save_evaluation
 from adaptax.presets import preset, preset_of
 from adaptax.progress import Lines, say
 from adaptax.registry import ENVIRONMENTS, LEARNERS, lookup, make, name_of
-from adaptax.runs import Interrupted, Run, folder_name, opened
+from adaptax.runs import Inspection, Interrupted, Run, folder_name, inspect_run, opened
 from adaptax.runs import resume as resume_run
 from adaptax.runs import train as train_run
 
 Family = Environment | HostEnvironment
 
 
+def cache_folder() -> Path:
+    """Where compiled programs are kept between commands."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("ADAPTAX_CACHE", Path(home) / "adaptax" / "xla"))
+
+
 def use_compilation_cache() -> None:
     """Keeps compiled programs between commands; where it cannot be written, JAX warns and goes on without."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    jax.config.update("jax_compilation_cache_dir", os.environ.get("ADAPTAX_CACHE", str(Path(home) / "adaptax" / "xla")))
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
@@ -271,6 +276,31 @@ def facts_text(family: str, facts: dict[str, Any]) -> str:
     )
 
 
+def check_run(options: asked.CheckRun, changes: Changes) -> str:
+    """`adaptax check-run`."""
+    del changes
+    found = inspect_run(options.run)
+    facts = to_json(found.as_dict()) if options.json else inspection_text(found)
+    if not found.damaged:
+        return facts if options.json else f"{facts}\nall of it is whole\n{found.outlook}"
+    print(facts)
+    raise CheckpointError("\n".join([f"{found.folder} is damaged:", *found.damaged, found.outlook]))
+
+
+def inspection_text(found: Inspection) -> str:
+    """What is in a run folder, for a reader."""
+    lengths = ", ".join(f"{name}.jsonl {number}" for name, number in found.lines.items())
+    reason = f": {found.reason.splitlines()[0]}" if found.reason else ""
+    lines = [
+        f"run          {found.folder}",
+        f"training     {found.learner or '?'} on {found.environment or '?'}, {found.meta_steps or '?'} meta-steps",
+        f"status       {found.status or '?'}{reason}",
+        f"checkpoints  whole: {', '.join(map(str, found.checkpoints)) or 'none'}",
+        f"lines        {lengths}",
+    ]
+    return "\n".join(lines + [f"note         {note}" for note in found.notes])
+
+
 def report(options: asked.Report, changes: Changes) -> str:
     """`adaptax report`."""
     from adaptax.report import write_report
@@ -304,6 +334,22 @@ def cite(options: asked.Cite, changes: Changes) -> str:
     if options.json:
         return to_json({"learner": options.learner_name, "references": papers})
     return papers or "none: it is no method"
+
+
+def doctor(options: asked.Doctor, changes: Changes) -> str:
+    """`adaptax doctor`."""
+    from adaptax import doctor as surgery
+
+    del changes
+    if not surgery.hindrance(cache_folder()):
+        use_compilation_cache()
+    health = surgery.examine(cache_folder(), surgery.ROOT)
+    facts = to_json(health.as_dict()) if options.json else health.text()
+    if not health.problems:
+        return facts if options.json else f"{facts}\nadaptax works here"
+    print(facts)
+    told = [f"{problem.what}\n   to mend it: {problem.remedy}" for problem in health.problems]
+    raise health.problems[0].error("\n".join(told))
 
 
 def to_json(result: Any) -> str:

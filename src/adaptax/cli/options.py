@@ -93,6 +93,14 @@ class Check:
 
 
 @dataclasses.dataclass
+class CheckRun:
+    """Check a run folder: is every file whole, and what can be resumed? Nothing in it is changed."""
+
+    run: Positional[RunFolder]
+    json: Annotated[bool, arg(help="Print the result as JSON.")] = False
+
+
+@dataclasses.dataclass
 class Report:
     """Write one self-contained HTML page with the curves of one or more runs."""
 
@@ -116,13 +124,22 @@ class Cite:
     json: Annotated[bool, arg(help="Print as JSON.")] = False
 
 
+@dataclasses.dataclass
+class Doctor:
+    """Say what this machine is, and whether adaptax works on it: a training of a few seconds tries it."""
+
+    json: Annotated[bool, arg(help="Print as JSON.")] = False
+
+
 COMMANDS: dict[str, type] = {
     "train": Train,
     "evaluate": Evaluate,
     "adapt": Adapt,
     "resume": Resume,
     "check": Check,
+    "check-run": CheckRun,
     "report": Report,
     "list": List,
     "cite": Cite,
+    "doctor": Doctor,
 }

@@ -82,6 +82,19 @@ def in_use(folder: Path | None) -> Iterator[None]:
         yield
 
 
+def user_of(folder: Path) -> str | None:
+    """The process that keeps a run folder for itself, in words; None where there is none. Nothing is written."""
+    try:
+        with (folder / ".lock").open(encoding="utf-8", errors="replace") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # until the file is closed, at once
+            except BlockingIOError:
+                return file.read() or "another process"
+    except OSError:
+        return None
+    return None
+
+
 def read_config(folder: str | Path) -> dict[str, Any]:
     """`config.json` of a run folder.
 

@@ -125,7 +125,7 @@ class RunLog:
         """Where the run stands, and why where that needs saying."""
         if self.folder:
             info = {}
-            with suppress(ValueError):  # damaged: what else it held is lost
+            with suppress(OSError, ValueError, TypeError, RecursionError):  # damaged: what else it held is lost
                 info = dict(json.loads((self.folder / "run.json").read_text(encoding="utf-8")))
             info |= {"status": status, "reason": reason}
             info = {name: value for name, value in info.items() if value is not None}
