@@ -285,8 +285,7 @@ def waiting_of(folder: Path) -> dict[str, np.ndarray]:
     Raises:
         CheckpointError: it is none.
     """
-    path = folder / WAITING
-    return read(path) if path.exists() else {}
+    return read(folder / WAITING) if WAITING in _manifest_of(folder)["files"] else {}
 
 
 def notes_of(folder: Path) -> dict[str, Any]:
@@ -350,7 +349,7 @@ def _kinds(file: Any, template: PyTree) -> dict[str, tuple[str, tuple[int, ...]]
 
 def numbers(folder: Path) -> list[int]:
     """The steps that have a checkpoint, whole or damaged, oldest first; half-written leftovers are passed over."""
-    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
+    return sorted(int(path.name) for path in folder.glob("*") if path.name.isascii() and path.name.isdigit())
 
 
 def steps(folder: Path) -> list[int]:

@@ -13,6 +13,7 @@ import pytest
 import adaptax as ax
 from adaptax.core.trainer import draw
 from adaptax.errors import NumericalError
+from adaptax.fields import Count
 from adaptax.ops.spaces import Box, Discrete
 from adaptax.runs import open_run, read_lines
 
@@ -181,3 +182,63 @@ def test_ten_in_a_row_are_too_many(tmp_path: Path) -> None:
     env = Marked(limit=0.0)
     with pytest.raises(NumericalError, match="the last 10 updates were passed over for such numbers"):
         ax.train(LEARNER, env, on_nan="skip-update", out=tmp_path / "run", **TRAIN)
+
+
+class Extreme(ax.Environment):
+    """Pays and shows numbers at the ends of what there is."""
+
+    pay: Literal["1e30", "-1e30", "1e-30", "1", "0"] = "1"
+    show: Literal["1e8", "1e-30", "0"] = "0"
+    horizon: Count = 3
+
+    observation_space = property(lambda self: Box(-float("inf"), float("inf"), (2,)))
+    action_space = property(lambda self: Discrete(2))
+    episode_steps = property(lambda self: self.horizon)
+    episodes = property(lambda self: 2)
+    tasks = property(lambda self: ax.TaskSplit.iid(jax.random.uniform, None))
+
+    def reset(self, task, key):
+        return jnp.zeros((), jnp.int32), jnp.full(2, float(self.show))
+
+    def step(self, task, state, action, key):
+        seen = float(self.show) * (1.0 + action.astype(float))
+        over = state + 1 >= self.horizon
+        return state + 1, jnp.full(2, seen), jnp.array(float(self.pay)), jnp.array(False), over
+
+    def describe(self, task):
+        return task[None]
+
+
+EXTREMES = {
+    "rewards of 1e30": Extreme(pay="1e30"),
+    "rewards of -1e30": Extreme(pay="-1e30", horizon=1),
+    "rewards of 1e-30": Extreme(pay="1e-30"),
+    "constant rewards": Extreme(),
+    "no rewards, so no advantages": Extreme(pay="0", show="1e-30"),
+    "observations of 1e8": Extreme(show="1e8"),
+    "episodes of one step": Extreme(horizon=1),
+}
+FEW = ("rewards of 1e30", "observations of 1e8", "no rewards, so no advantages")
+CASES = [pytest.param(name, marks=[] if name in FEW else pytest.mark.full) for name in EXTREMES]
+LEARNERS = {
+    "rl2": ax.RL2(tasks=1, minibatches=1, hidden=8),
+    "rl2 that normalises": ax.RL2(tasks=2, minibatches=1, hidden=8, normalise=True),
+    "maml": ax.MAML(tasks=1, copies=1, hidden=8),
+}
+
+
+@pytest.mark.fault("F38")
+@pytest.mark.usefixtures("unvalidated")
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_extreme_numbers_stay_finite_or_are_told(tmp_path: Path, learner: str, name: str, record_property) -> None:
+    """Either all is finite to the end, or the training ends with advice; one or the other, never silence."""
+    try:
+        run = ax.train(LEARNERS[learner], EXTREMES[name], meta_steps=5, out=tmp_path / "run", progress=None)
+        told = "finite"
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(run.saved.states.meta))
+        assert all(None not in line.values() for line in run.history)
+    except NumericalError as error:
+        told = str(error).partition(",")[0]
+        assert "Try a smaller learning_rate" in str(error) and name.startswith("rewards of")
+    record_property(f"{name}, {learner}", told)

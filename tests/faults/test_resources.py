@@ -67,7 +67,7 @@ def limited(folder: str) -> None:
     lab.train()
     size = re.search(r"VmSize:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert size
-    resource.setrlimit(resource.RLIMIT_AS, (int(size[1]) * 1024 + 400 * 2**20,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (most := int(size[1]) * 1024 + 400 * 2**20, most))
     try:
         ax.train(ax.RL2(tasks=2**17), ax.make("bernoulli-bandit", pulls=50), meta_steps=2, out=folder, progress=None)
     except ResourceError as error:
