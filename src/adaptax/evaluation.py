@@ -252,6 +252,7 @@ def evaluate(
     Raises:
         ConfigError: an argument is wrong.
         CheckpointError: the folder is no run, or what was trained does not fit `env`.
+        FaultyEnvironmentError: a simulator on the host raised, or returned what its family does not declare.
     """
     begun = time.monotonic()
     run = opened(run, env)

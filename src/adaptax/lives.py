@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from adaptax.adapters.watched import watched
 from adaptax.config import checked_arguments
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.host import host_lifetimes, pick
@@ -49,6 +50,7 @@ def record(
     Raises:
         ConfigError: an argument is wrong.
         CheckpointError: the folder is no run, or what was trained does not fit `env`.
+        FaultyEnvironmentError: as in `evaluate`.
     """
     run = opened(run, env)
     tasks, episodes, seed = checked_arguments(
@@ -65,7 +67,7 @@ def _lives(
     learner: Learner, env: AbstractEnvironment, meta: PyTree, tasks: Task, keys: PRNGKeys, schedule: Schedule
 ) -> Transition:
     if isinstance(env, HostEnvironment):
-        return host_lifetimes(learner, env, meta, tasks, keys, schedule, learner.explores_by_noise).data
+        return host_lifetimes(learner, watched(env), meta, tasks, keys, schedule, learner.explores_by_noise).data
     return _compiled(learner, env, meta, tasks, keys, schedule)
 
 

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from adaptax.adapters.watched import watched
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.evaluate import Lived, examine
 from adaptax.core.host import host_draw, host_examine
@@ -67,7 +68,8 @@ def measure(
     parts, lives = [], None
     for start in range(0, count, block):
         rows = np.minimum(np.arange(start, start + block), count - 1)  # the last block is padded with its last task
-        lived = run(learner, env, meta, jax.tree.map(lambda x: x[rows], tasks), keys[rows], schedule, split)  # noqa: B023
+        given = jax.tree.map(lambda x: x[rows], tasks)  # noqa: B023
+        lived = run(learner, watched(env, start), meta, given, keys[rows], schedule, split)
         lives = lived.life if start == 0 else lives
         kept = min(block, count - start)
         part = jax.tree.map(lambda x: np.asarray(x)[:kept], lived._replace(life=()))  # noqa: B023

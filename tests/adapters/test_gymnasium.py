@@ -13,6 +13,7 @@ from gymnasium.utils.env_checker import check_env
 import adaptax as ax
 from adaptax import testing
 from adaptax.adapters.gymnasium import from_gymnasium, to_gymnasium, to_space
+from adaptax.adapters.watched import watched
 from adaptax.core.host import built, host_draw
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.envs.point import PointNavigation
@@ -166,11 +167,11 @@ def test_actions_are_clipped_and_get_their_shape_back():
 
 
 def test_a_learner_that_diverged_is_not_the_environments_fault():
-    sim: Any = family().simulator({"weight": 1.0})
+    sim = watched(family()).attended({"weight": 1.0}, 0, 0, False)
     sim.reset(SEED)
-    with pytest.raises(NumericalError, match=r"action is \[nan  0\.\]: it has diverged"):
+    with pytest.raises(NumericalError, match=r"action is \[nan  0\.\] in step 0 of life 0.*: it has diverged"):
         sim.step(np.array([np.nan, 0.0]), SEED)
-    assert not sim.env.actions
+    assert not sim.inside.env.actions
 
 
 def test_the_episode_limit_truncates():
@@ -210,7 +211,7 @@ UNSUPPORTED = [gym.spaces.Discrete(3, start=1), gym.spaces.MultiBinary(2), gym.s
 
 @pytest.mark.parametrize("space", UNSUPPORTED, ids=str)
 def test_other_spaces_name_what_is_supported_and_the_remedy(space):
-    with pytest.raises(ConfigError, match=r"Discrete that starts at 0, and Box\. .*FlattenObservation"):
+    with pytest.raises(ConfigError, match=r"Discrete that starts at 0, Box, and .*FlattenObservation"):
         from_gymnasium(lambda: Scales(observation=space), episode_steps=3)
 
 
@@ -256,7 +257,7 @@ def test_what_makes_no_environment_is_named():
     ids=["shape", "dtype", "range", "fraction"],
 )
 def test_an_observation_outside_its_space_is_reported(space, seen):
-    sim = family(observation=space, seen=seen).simulator({"weight": 1.0})
+    sim = watched(family(observation=space, seen=seen)).attended({"weight": 1.0}, 0, 0, False)
     with pytest.raises(FaultyEnvironmentError, match=r"expected .* got shape"):
         sim.reset(SEED)
 
@@ -264,16 +265,20 @@ def test_an_observation_outside_its_space_is_reported(space, seen):
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (lambda sim: 1 / 0, "step raised ZeroDivisionError: division by zero"),
-        (lambda sim: (sim.look(), 0.0, False, {}), "step must return 5 values"),
-        (lambda sim: (sim.look(), np.nan, False, False, {}), "returned the reward nan"),
+        (lambda sim: 1 / 0, "the simulator raised ZeroDivisionError: division by zero"),
+        (
+            lambda sim: (sim.look(), 0.0, False, {}),
+            r"<Scales instance>: step must return 5 values, as Gymnasium has them, in step 0 of life 0",
+        ),
+        (lambda sim: (sim.look(), np.nan, False, False, {}), "the reward must be one finite number, got nan"),
         (lambda sim: (sim.look() + np.inf, 0.0, False, False, {}), r"expected finite numbers .* \[inf inf\]"),
     ],
 )
 def test_what_a_faulty_environment_does_is_named(monkeypatch, answer, expected):
-    sim: Any = family().simulator({"weight": 1.0})
-    monkeypatch.setattr(sim.env, "step", lambda action: answer(sim.env))
+    sim = watched(family()).attended({"weight": 1.0}, 0, 0, False)
     sim.reset(SEED)
+    inside = sim.inside.env
+    monkeypatch.setattr(inside, "step", lambda action: answer(inside))
     with pytest.raises(FaultyEnvironmentError, match=expected):
         sim.step(np.zeros(2, np.float32), SEED)
 

@@ -4,7 +4,7 @@ Gymnasium is the optional extra `adaptax[gymnasium]`; it is imported when a func
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from adaptax.config import checked_arguments
 from adaptax.core.env import Environment, HostEnvironment, Simulator, TaskSplit
 from adaptax.core.types import PRNGKey, Task
-from adaptax.errors import ConfigError, FaultyEnvironmentError, NumericalError
+from adaptax.errors import ConfigError, FaultyEnvironmentError
 from adaptax.fields import Count
 from adaptax.ops.spaces import ActionSpace, Box, Discrete, MultiDiscrete, Space
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import gymnasium
 
 UNBOUNDED = 1e30  # gymnasium writes "no bound" as infinity or as the largest float32
+FINAL = (
+    "final_observation",
+    "final_obs",
+)  # where environments that reset themselves put it, before Gymnasium 1.1, since
 MEMBERS = "Discrete that starts at 0, Box, and for observations MultiDiscrete that starts at 0"
 
 
@@ -41,8 +45,12 @@ def from_gymnasium(
     describe: Callable[[Task], Any] | None = None,
     episode_steps: int | None = None,
     episodes: int = 2,
+    on_error: str = "fail",
 ) -> "GymnasiumEnvironment":
     """Any Gymnasium environment, with tasks, as a family that every learner can be trained on.
+
+    Each episode begins with a `reset` of ours. An environment may also reset itself, in the step after an episode's
+    end (Gymnasium's `Autoreset`) or in its last step, if `info` then has the last observation as `final_obs`.
 
     Args:
         make: Makes a new environment of a task; it is called as `make(**task)` where the task is a dict, else as
@@ -52,6 +60,8 @@ def from_gymnasium(
         describe: Features of a task for privileged learners; by default its numbers in a row, sorted by name.
         episode_steps: Longest episode, in steps; by default that of Gymnasium's TimeLimit.
         episodes: Episodes in a life.
+        on_error: What to do where the environment raises: "fail", or "restart": its episode is truncated there, with
+            reward 0, and a new environment takes its place, ten times in a life at most; that is counted and told.
 
     Returns:
         A host environment: the simulators run in Python, acting and adapting stay compiled.
@@ -73,7 +83,11 @@ def from_gymnasium(
         (Discrete(n=2), 500)
     """
     gym = _gymnasium()
-    episode_steps, episodes = checked_arguments(episode_steps=(episode_steps, Count | None), episodes=(episodes, Count))
+    episode_steps, episodes, on_error = checked_arguments(
+        episode_steps=(episode_steps, Count | None),
+        episodes=(episodes, Count),
+        on_error=(on_error, Literal["fail", "restart"]),
+    )
     if isinstance(make, str):
         registered, make = make, lambda: gym.make(registered)
     if not callable(make):
@@ -85,7 +99,10 @@ def from_gymnasium(
     draw = _numbers(sample or (lambda rng: {"task": 0.0}))
     example = maker(draw(jax.random.key(0)))
     if not isinstance(example, gym.Env):
-        raise TypeError(f"what should make a Gymnasium environment makes something else: {type(example).__name__}")
+        raise TypeError(
+            f"what should make a Gymnasium environment makes something else: {type(example).__name__}; "
+            "make a single environment: every task and copy gets one of its own"
+        )
     limit = episode_steps or _time_limit(example)
     name = example.spec.id.replace("/", "-") if example.spec else type(example.unwrapped).__name__
     spaces = (to_space(example.observation_space), to_action_space(example.action_space))
@@ -96,7 +113,7 @@ def from_gymnasium(
             "or give from_gymnasium(..., episode_steps=200)"
         )
     odd = _numbers(ood) if ood else None
-    return GymnasiumEnvironment(maker, draw, odd, describe, spaces, limit, episodes, name)
+    return GymnasiumEnvironment(maker, draw, odd, describe, spaces, limit, episodes, name, on_error)
 
 
 def _time_limit(env: "gymnasium.Env") -> int | None:
@@ -187,71 +204,50 @@ def to_action_space(space: Any) -> ActionSpace:
 
 
 class GymnasiumSimulator(Simulator):
-    """One Gymnasium environment, checked against the spaces that the learner was built for."""
+    """One Gymnasium environment. What it returns is judged where all simulators' answers are: in `adapters.watched`."""
 
     def __init__(self, env: "gymnasium.Env", observation: Space, action: ActionSpace, limit: int):
-        self.env, self.limit, self.steps = env, limit, 0
-        self.observation, self.action = observation, action
-        self.like = np.asarray(observation.none())
+        self.env, self.limit, self.steps, self.action = env, limit, 0, action
         found = (to_space(env.observation_space), to_action_space(env.action_space))
         if found != (observation, action):
             raise FaultyEnvironmentError(
                 f"all tasks of a family share their spaces: expected {(observation, action)}, this task has {found}"
             )
 
-    def reset(self, seed: np.ndarray) -> np.ndarray:
+    def reset(self, seed: np.ndarray) -> Any:
         """A new episode; each is seeded anew, so that a life is the same whenever it is lived."""
         self.steps = 0
         # 31 bits: some simulators take a signed 32-bit seed and no more
-        observation, _ = self._asked("reset", 2, seed=int(seed[0] ^ seed[1]) & 0x7FFFFFFF)
-        return self._checked(observation)
+        observation, _ = self._parts("reset", 2, self.env.reset(seed=int(seed[0] ^ seed[1]) & 0x7FFFFFFF))
+        return observation
 
-    def step(self, action: Any, seed: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+    def step(self, action: Any, seed: np.ndarray) -> tuple[Any, Any, Any, Any]:
         """One step; chance inside it comes from the environment's own generator, seeded by `reset`."""
         del seed
-        observation, reward, terminated, truncated, _ = self._asked("step", 5, self._action(action))
-        if not np.isfinite(reward):
-            raise FaultyEnvironmentError(f"{self.env} returned the reward {reward}, which is not a finite number")
+        answer = self._parts("step", 5, self.env.step(self._action(action)))
+        observation, reward, terminated, truncated, info = answer
+        for name in FINAL:  # it has begun another episode by itself, and what was seen last is in here
+            observation = info.get(name, observation) if isinstance(info, dict) else observation
         self.steps += 1
         # Gymnasium's time limit also marks an episode that terminates in its last step; here it is one or the other
-        out_of_time = (bool(truncated) or self.steps >= self.limit) and not terminated
-        return self._checked(observation), float(reward), bool(terminated), out_of_time
+        out_of_time = self.steps >= self.limit or truncated
+        return observation, reward, terminated, out_of_time and not terminated
 
     def close(self) -> None:
         """Closes the environment."""
         self.env.close()
 
-    def _asked(self, name: str, parts: int, *arguments: Any, **named: Any) -> tuple:
-        """What the environment's own code answers; its failures are named as such."""
-        try:
-            answer = getattr(self.env, name)(*arguments, **named)
-        except Exception as error:  # whatever somebody else's code may raise
-            raise FaultyEnvironmentError(f"{self.env}: {name} raised {type(error).__name__}: {error}") from error
+    def _parts(self, name: str, parts: int, answer: Any) -> tuple:
         if not isinstance(answer, tuple) or len(answer) != parts:
             raise FaultyEnvironmentError(f"{self.env}: {name} must return {parts} values, as Gymnasium has them")
         return answer
 
     def _action(self, action: Any) -> Any:
-        space: Any = self.env.action_space
-        if not np.isfinite(action).all():
-            raise NumericalError(
-                f"the learner's action is {np.asarray(action)}: it has diverged. Try a smaller learning_rate or "
-                "inner_lr, and look for NaN in a loss or network of your own"
-            )
         if isinstance(self.action, Discrete):
             return int(action)
+        space: Any = self.env.action_space
         action = np.reshape(np.asarray(action), space.shape)
         return np.clip(action, space.low, space.high).astype(space.dtype)
-
-    def _checked(self, observation: Any) -> np.ndarray:
-        observation = np.asarray(observation)
-        alike = observation.shape == self.like.shape and np.can_cast(observation.dtype, self.like.dtype, "same_kind")
-        if not alike or not self.observation.legal(observation).all():
-            raise FaultyEnvironmentError(
-                f"{self.env} returned an observation that is not in its space: expected {self.observation.content}, "
-                f"got shape {observation.shape} of {observation.dtype}: {np.array2string(observation, threshold=6)}"
-            )
-        return observation
 
 
 class GymnasiumEnvironment(HostEnvironment):
@@ -265,6 +261,7 @@ class GymnasiumEnvironment(HostEnvironment):
     limit: int
     number: int
     called: str
+    on_error: Any  # not `str`: no setting of the family, so that a run that failed may go on with the other one
 
     @property
     def observation_space(self) -> Space:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from adaptax.core.env import AbstractEnvironment, TaskSplit
+from adaptax.core.env import AbstractEnvironment, HostEnvironment, TaskSplit
 from adaptax.core.types import Task, Transition
 from adaptax.ops.spaces import Space
 
@@ -41,7 +41,8 @@ class Wrapper(AbstractEnvironment):
 
     def describe(self, task: Task) -> Float[Array, " F"]:
         """The same features."""
-        return self.env.describe(jax.tree.map(jnp.asarray, task))
+        on_host = isinstance(self.env, HostEnvironment)  # whose tasks are whatever its sampler makes
+        return self.env.describe(task if on_host else jax.tree.map(jnp.asarray, task))
 
     def task_problems(self, task: Task) -> list[str]:
         """The same rules."""

@@ -147,11 +147,21 @@ class Simulator(ABC):
 
 
 class HostEnvironment(AbstractEnvironment):
-    """A family whose simulators are ordinary stateful Python objects (Gymnasium, Meta-World, a plant)."""
+    """A family whose simulators are ordinary stateful Python objects (Gymnasium, Meta-World, a plant).
+
+    Where one raises, that is an error. In a family with `on_error = "restart"` its episode is truncated there instead,
+    and a fresh simulator takes its place, ten times in a life at most.
+    """
+
+    on_error = "fail"
 
     @abstractmethod
     def simulator(self, task: Task) -> Simulator:
         """A new copy of `task`."""
+
+    def attended(self, task: Task, life: int, copy: int, probe: bool) -> Simulator:
+        """What lives use for `simulator(task)`; `adapters.watched` looks after it, and names its place."""
+        return self.simulator(task)
 
     def spec(self) -> Spec:
         """What learners are built from; samplers on the host are ordinary Python, so one task is really drawn."""

@@ -39,14 +39,12 @@ def host_draw(env: HostEnvironment, split: str, keys: PRNGKeys) -> Task:
 
 
 @contextmanager
-def built(env: HostEnvironment, tasks: Task, copies: int) -> Iterator[Simulators]:
+def built(env: HostEnvironment, tasks: Task, copies: int, probe: bool = False) -> Iterator[Simulators]:
     """E simulators of each task, which are closed at the end, also where one of them fails."""
-    simulators: Simulators = []
+    simulators: Simulators = [[] for _ in jax.tree.leaves(tasks)[0]]
     try:
-        for b in range(len(jax.tree.leaves(tasks)[0])):
-            simulators.append([])
-            for _ in range(copies):
-                simulators[-1].append(env.simulator(pick(tasks, b)))
+        for b, e in np.ndindex(len(simulators), copies):
+            simulators[b].append(env.attended(pick(tasks, b), b, e, probe))
         yield simulators
     finally:
         for simulator in (s for row in simulators for s in row):
@@ -198,7 +196,7 @@ def host_examine(
     def counted(data: Transition) -> np.ndarray:
         return np.asarray(jax.vmap(lambda task, d: scores(env, task, d, split))(tasks, data))
 
-    with built(env, tasks, schedule.copies) as simulators, built(env, tasks, schedule.copies) as probes:
+    with built(env, tasks, schedule.copies) as simulators, built(env, tasks, schedule.copies, probe=True) as probes:
         lives = host_births(learner, env, meta, tasks, keys, schedule.copies, simulators)
         probe(lives)
         for _ in range(schedule.phases):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import checkify
 
+from adaptax.adapters.watched import in_short
 from adaptax.core.env import HostEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import SOUND, Fixed, TrainState, advance_by, host_lived, lived, update_from
@@ -86,7 +87,7 @@ def first_fault(run: Run, fixed: Fixed, end: int, debug_nans: bool) -> Fault:
     learner = traced(run.learner_of(seed))
     state = jax.tree.map(lambda x: x[seed], before)
     # what a simulator on the host does not do again is at least named
-    words = where_from(learner, run.env, state) or _in_update(*jax.tree.map(lambda x: x[seed], (after.meta, metrics)))
+    words = where_from(learner, fixed[1], state) or _in_update(*jax.tree.map(lambda x: x[seed], (after.meta, metrics)))
     words += f", at meta-step {int(after.step[0])} of {run.settings.name(seed)}"
     if debug_nans and not isinstance(run.env, HostEnvironment):
         words += f". The operation: {operation(learner, run.env, state)}"
@@ -128,7 +129,7 @@ def _in_lives(tasks: PyTree, lifetimes: Lifetime) -> str:
         moment = f"step {step} of phase {phase}" if lifetimes.data.reward.shape[1] > 1 else f"step {step}"
         blame = "environment" if name in FROM_ENVIRONMENT else "learner"
         value = _first_bad(MADE[name](_at(lifetimes.data, (life, phase, step, copy))))
-        task = _short(jax.tree.map(lambda x: x[life], tasks))
+        task = in_short(jax.tree.map(lambda x: x[life], tasks))
         return f"the {blame}'s {name} is {value} in {moment} of life {life}{which}, in the task {task}"
     return _named("inner state after the last adaptation", lifetimes.last.inner)
 
@@ -161,12 +162,6 @@ def _named(what: str, tree: PyTree) -> str:
         if jnp.issubdtype(leaf.dtype, jnp.inexact) and not np.isfinite(leaf).all():
             return f"the {what} {jax.tree_util.keystr(path, simple=True, separator='.')} is {_first_bad(leaf)}"
     return ""
-
-
-def _short(task: PyTree, longest: int = 200) -> str:
-    """A task in one line."""
-    shown = " ".join(str(jax.tree.map(lambda x: np.asarray(x).tolist(), task)).split())
-    return shown if len(shown) <= longest else shown[:longest] + " …"
 
 
 def operation(learner: Learner, env: Any, state: TrainState) -> str:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from adaptax import checkpoint as checkpoints
+from adaptax.adapters.watched import restarts, watched
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import LONGEST, SOUND, Fixed, TrainState, advance_by
@@ -95,6 +96,8 @@ def train(
         ConfigError: something in the configuration is wrong; all of it is named.
         RunBusyError: the folder exists already.
         OSError: the folder cannot be made.
+        FaultyEnvironmentError: a simulator on the host raised, or returned what its family does not declare; it says
+            in which step of which life and task, and how to see it again.
         NumericalError: a metric or the state stopped being finite; it says which number of which life was the first.
             Checkpoints from before are kept.
         StorageError: checkpoints cannot be written, three times in a row, or the first or the last one.
@@ -148,6 +151,7 @@ def resume(
         CheckpointError: the folder is no run, or no checkpoint in it is whole.
         ConfigError: the learner or environment must be given, or is not the one that the run began with, or there are
             not that many devices.
+        FaultyEnvironmentError: as in `train`.
         NumericalError: as in `train`.
         StorageError: as in `train`.
         Interrupted: as in `train`.
@@ -200,6 +204,8 @@ def _go_on(
             if spoilt(states, metrics).any():
                 states, metrics = _passed_over(run, log, first_fault(run, fixed, int(states.step[0]), debug_nans))
             run.saved = run.saved._replace(states=states)
+            if count := restarts(fixed[1]):
+                log.event("simulators restarted", run.step, count=count)
             metrics = {name: found for name, found in metrics.items() if name != SOUND}
             log.gather(run.step, metrics)
             last, due = run.step == settings.meta_steps, is_due(settings, run.step)
@@ -239,7 +245,7 @@ def fixed_of(run: Run, devices: int) -> Fixed:
         mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("tasks",))
         everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
         run.saved = run.saved._replace(states=jax.device_put(run.saved.states, everywhere))
-    return spread(run.learner, run.settings), run.env, mesh
+    return spread(run.learner, run.settings), watched(run.env), mesh
 
 
 def _passed_over(run: Run, log: RunLog, fault: Fault) -> tuple[TrainState, dict[str, np.ndarray]]:

@@ -13,6 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
+from adaptax.adapters.watched import Judge, Unfit
 from adaptax.core.env import AbstractEnvironment, Environment, HostEnvironment, TaskSplit
 from adaptax.core.host import host_draw
 from adaptax.core.lifetime import where
@@ -411,13 +412,15 @@ def check_simulators(env: HostEnvironment) -> None:
     rng = np.random.default_rng(0)
     seed = lambda: rng.integers(0, 2**32, 2, dtype=np.uint32)
     task = env.tasks.train(jax.random.key(3))
-    pair = [env.simulator(task) for _ in range(2)]
+    pair, judge = [env.simulator(task) for _ in range(2)], Judge(env.observation_space)
     start = seed()
     observations = [sim.reset(start) for sim in pair]
+    _require_fit(judge.observation, observations[0])
     for moment in range(1, env.episode_steps + 1):
         action = np.asarray(_random_action(env.action_space, jax.random.key(moment)))
         number = seed()
         outcomes = [sim.step(action, number) for sim in pair]
+        _require_fit(judge.outcome, outcomes[0])
         one, other = ((observation, *outcome) for observation, outcome in zip(observations, outcomes, strict=True))
         require_same(
             one,
@@ -426,7 +429,7 @@ def check_simulators(env: HostEnvironment) -> None:
             remedy="draw all random numbers from the seeds that reset and step are given, and share nothing",
         )
         observations = [outcome[0] for outcome in outcomes]
-        _require_host(env, observations[0], outcomes[0])
+        _require_inside(env.observation_space, np.asarray(observations[0]))
         if outcomes[0][2] or outcomes[0][3]:
             break
     else:
@@ -439,24 +442,11 @@ def check_simulators(env: HostEnvironment) -> None:
         sim.close()
 
 
-def _require_host(env: HostEnvironment, observation: np.ndarray, outcome: tuple) -> None:
-    wanted = env.observation_space.none().shape
-    require(
-        np.shape(observation) == wanted,
-        f"an observation has shape {np.shape(observation)}, not {wanted}",
-        "return what observation_space declares, or declare another",
-    )
-    require(
-        np.all(np.isfinite(observation)) and np.isfinite(outcome[1]),
-        "an observation or reward is not finite",
-        "end the episode where the simulation diverges",
-    )
-    _require_inside(env.observation_space, np.asarray(observation))
-    require(
-        all(isinstance(flag, bool | np.bool_) for flag in outcome[2:]),
-        "terminated and truncated must be True or False",
-        "return bool(...) of each",
-    )
+def _require_fit(judge: Callable[[Any], Any], answer: Any) -> None:
+    try:
+        judge(answer)
+    except Unfit as unfit:
+        raise Broken(unfit.problem, unfit.remedy) from None
 
 
 def steps_per_second(env: Environment | HostEnvironment, copies: int = 1024, steps: int = 100) -> float:
