@@ -70,7 +70,11 @@ GOLDEN: dict[type[AdaptaxError], tuple[Callable, str]] = {
         "learner.learning_rate is -1.0; it must be a number > 0\n"
         "meta_steps is 0; it must be a whole number >= 1",
     ),
-    errors.FaultyEnvironmentError: (faulty, ".*returned the reward nan, which is not a finite number"),
+    errors.FaultyEnvironmentError: (
+        faulty,
+        r"the reward must be one finite number, got nan, in step 0 of life 0, copy 0 \(step 0 of its episode 0\), in the "
+        r"task \{'task': 0\.0\}\. To mend it: return float\(reward\)",
+    ),
     errors.NumericalError: (
         diverged,
         r"the metric \w+ is (nan|inf), at meta-step 1 of seed 0, learning_rate = 1e\+30; the last good checkpoint is "
