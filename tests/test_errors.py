@@ -72,8 +72,8 @@ GOLDEN: dict[type[AdaptaxError], tuple[Callable, str]] = {
     ),
     errors.FaultyEnvironmentError: (
         faulty,
-        r"the reward must be one finite number, got nan, in step 0 of life 0, copy 0 \(step 0 of its episode 0\), in the "
-        r"task \{'task': 0\.0\}\. To mend it: return float\(reward\)",
+        r"the reward must be one finite number, got nan, in step 0 of life 0, copy 0 \(step 0 of its episode 0\), in "
+        r"the task \{'task': 0\.0\}\. To mend it: return float\(reward\)",
     ),
     errors.NumericalError: (
         diverged,
