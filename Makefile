@@ -31,9 +31,9 @@ demo: $(VENV)/.demo  ## train RL2 on bandits, compare it with the exact optimum,
 test: $(VENV)/.dev lint  ## all tests, lint and types
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-faults: $(VENV)/.dev  ## all faults in full, half an hour; one of them: make faults TEST=F12
-	$(BIN)/python -m pytest -n 2 --dist load -m fault --full \
-		$(if $(TEST),--fault $(TEST),--reliability benchmarks/results/reliability.json)
+faults: $(VENV)/.dev  ## all faults in full, twenty minutes; one of them: make faults TEST=F12
+	$(BIN)/python -m pytest tests -n 2 --dist load -m fault --full \
+		--reliability=benchmarks/results/reliability.json $(if $(TEST),--fault $(TEST))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

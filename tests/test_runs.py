@@ -446,6 +446,7 @@ def test_only_resume_opens_a_run_without_a_checkpoint(tmp_path: Path) -> None:
     home = tmp_path / "run" / "checkpoints"
     assert open_run(tmp_path / "run").step == 0  # a checkpoint is made before the first meta-step, to see that it can
     shutil.rmtree(home / "0")
+    (tmp_path / "run" / "metrics.jsonl").unlink()
     (home / ".0.1").mkdir()  # as if its write had been cut off
     with pytest.raises(CheckpointError, match=r"no checkpoint yet.*adaptax resume"):
         open_run(tmp_path / "run")

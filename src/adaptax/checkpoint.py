@@ -37,7 +37,8 @@ NAMES = {kind: name for name, kind in TYPES.items()}
 PyTree = Any
 
 
-def _is_key(leaf: Any) -> bool:
+def is_key(leaf: Any) -> bool:
+    """Whether an array holds random keys."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
@@ -49,7 +50,7 @@ def _named(tree: PyTree) -> dict[str, Any]:
 def to_arrays(tree: PyTree) -> dict[str, np.ndarray]:
     """Leaves by their path, as host arrays; random keys as their data."""
     return {
-        name: np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf, order="C")
+        name: np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf, order="C")
         for name, leaf in _named(tree).items()
     }
 
@@ -64,7 +65,7 @@ def from_arrays(arrays: dict[str, np.ndarray], template: PyTree, where: Path) ->
     leaves = []
     for name, like in _named(template).items():
         array = jnp.asarray(arrays[name])
-        leaves.append(jax.random.wrap_key_data(array) if _is_key(like) else array)
+        leaves.append(jax.random.wrap_key_data(array) if is_key(like) else array)
     return jax.tree.unflatten(jax.tree.structure(template), leaves)
 
 
@@ -78,7 +79,7 @@ def require_fit(found: dict[str, tuple[str, tuple[int, ...]]], template: PyTree,
     problems = [f"lacks {name}" for name in leaves.keys() - found.keys()]
     problems += [f"has {name}, which this learner does not" for name in found.keys() - leaves.keys()]
     for name, like in leaves.items():
-        data = jax.eval_shape(jax.random.key_data, like) if _is_key(like) else like
+        data = jax.eval_shape(jax.random.key_data, like) if is_key(like) else like
         if name in found and found[name] != (wanted := (data.dtype.name, tuple(data.shape))):
             (kind, shape), (right, size) = found[name], wanted
             problems.append(f"has {name} as {kind}{list(shape)}, needed {right}{list(size)}")
@@ -120,7 +121,7 @@ def _mark_of(value: Any) -> str:
 
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a small file in one step: it is either the old one or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     beside.write_text(text, encoding="utf-8")
     _flush(beside)
     beside.replace(path)
@@ -165,6 +166,8 @@ def save(
             folder.rename(aside)
         beside.rename(folder)
     except (OSError, ConfigError):
+        if aside.exists() and not folder.exists():
+            aside.rename(folder)
         shutil.rmtree(beside, ignore_errors=True)
         raise
     _flush(folder.parent)
@@ -187,6 +190,8 @@ def write_tensors(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         entries[name] = {"dtype": TYPES[array.dtype.name], "shape": array.shape, "data_offsets": [begin, end]}
     header = json.dumps(entries).encode()
     header += b" " * (-len(header) % 8)
+    if len(header) > LARGEST:
+        raise ConfigError(f"the state has {len(arrays):,} arrays, more than a checkpoint can name: stack some of them")
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for part in (len(header).to_bytes(8, "little"), header, *arrays.values()):
@@ -360,7 +365,7 @@ def steps(folder: Path) -> list[int]:
 def _whole(folder: Path) -> bool:
     try:
         verified(folder)
-    except CheckpointError:
+    except (CheckpointError, OSError):
         return False
     return True
 

@@ -19,6 +19,7 @@ from adaptax.errors import AdaptaxError, CheckpointError, NumericalError, Resour
 from adaptax.learners.rl2 import RL2
 from adaptax.registry import make
 from adaptax.runs import Now, Run, inspect_run, resume, train
+from adaptax.runs.memory import free_memory
 from adaptax.runs.run import steps_per_meta_step
 
 ROOT = Path("/")  # where the machine shows its devices; tests show others
@@ -226,19 +227,6 @@ def extras() -> dict[str, bool]:
         if package and extra:
             found[extra[1]] = found.get(extra[1], True) and bool(_version(package[0]))
     return found
-
-
-def free_memory(root: Path) -> int | None:
-    """Bytes of memory that a new program gets without swapping: of the machine, or what is left to this container."""
-    numbers = []
-    try:
-        told = re.search(r"MemAvailable:\s*(\d+) kB", (root / "proc" / "meminfo").read_text(encoding="utf-8"))
-        numbers += [1024 * int(told[1])] if told else []
-        limit, used = (root / "sys" / "fs" / "cgroup" / f"memory.{name}" for name in ("max", "current"))
-        numbers += [int(limit.read_text(encoding="utf-8")) - int(used.read_text(encoding="utf-8"))]
-    except (OSError, ValueError):  # no such file on this system, or the limit is "max"
-        pass
-    return max(0, min(numbers)) if numbers else None
 
 
 def free_disk(folder: Path) -> int:

@@ -1,5 +1,6 @@
 """Progress on screen: plain lines, nothing at all for `Silent`."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -69,6 +70,14 @@ class Lines:
 
 
 LINES = Lines()
+
+
+def answer(result: str) -> None:
+    """The result on standard output, where somebody may read no more: `adaptax list | head -1`."""
+    try:
+        print(result, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(line: str) -> None:

@@ -27,8 +27,8 @@ from adaptax.registry import LEARNERS  # noqa: E402
 from adaptax.runs import read_lines  # noqa: E402
 from tiny import BANDIT, GRID, RL2  # noqa: E402
 
-STEPS: dict[str, Any] = {"meta_steps": 12, "log_every": 3, "validate_every": 6, "checkpoint_every": 2}
-MANY: dict[str, Any] = {"meta_steps": 200, "log_every": 7, "validate_every": 50, "checkpoint_every": 10}
+STEPS: Any = {"meta_steps": 12, "log_every": 3, "validate_every": 6, "checkpoint_every": 2}
+MANY: Any = {"meta_steps": 200, "log_every": 7, "validate_every": 50, "checkpoint_every": 10}
 HERE = Path(__file__)
 
 
@@ -92,7 +92,8 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def main(what: str, folder: str, learner: str, *more: str) -> None:
-    """The process that is broken."""
+    """The process that is broken. Ctrl-C reaches it, also where a shell started the tests in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if more and what != "cli":
         timer = threading.Timer(float(more[0]), os.kill, [os.getpid(), signal.SIGKILL])
         timer.daemon = True

@@ -76,7 +76,7 @@ class Spoilt(ax.RL2):
 
 SPOILT = partial(Spoilt, tasks=LIVES, minibatches=1, epochs=2, hidden=8)
 LEARNER = SPOILT()
-TRAIN: dict[str, Any] = {"meta_steps": 14, "log_every": 2, "checkpoint_every": 3, "progress": None}
+TRAIN: Any = {"meta_steps": 14, "log_every": 2, "checkpoint_every": 3, "progress": None}
 
 
 def poisoned_life() -> tuple[int, int, float]:
@@ -177,11 +177,62 @@ def test_an_update_can_be_passed_over_and_the_run_resumed(tmp_path: Path) -> Non
     assert lab.lines_of(tmp_path / "again") == lab.lines_of(tmp_path / "whole")
 
 
+@pytest.mark.fault("F37")
 @pytest.mark.usefixtures("unvalidated")
-def test_ten_in_a_row_are_too_many(tmp_path: Path) -> None:
-    env = Marked(limit=0.0)
-    with pytest.raises(NumericalError, match="the last 10 updates were passed over for such numbers"):
-        ax.train(LEARNER, env, on_nan="skip-update", out=tmp_path / "run", **TRAIN)
+def test_a_fault_far_from_any_line_is_named_as_well(tmp_path: Path) -> None:
+    env = Marked(limit=LIMIT)
+    settings = {"meta_steps": 14, "log_every": 14, "checkpoint_every": 14, "validate_every": 14, "progress": None}
+    with pytest.raises(NumericalError, match=f"^the environment's reward is nan in step {POISON} of life {LIFE}"):
+        ax.train(LEARNER, env, seed=SEED, out=tmp_path / "run", **settings)
+    (line,) = read_lines(tmp_path / "run" / "metrics.jsonl")
+    assert line["step"] == AT and "sound" not in line
+
+
+@pytest.mark.fault("F37")
+@pytest.mark.usefixtures("unvalidated")
+def test_ten_in_a_row_are_too_many_whoever_counts(tmp_path: Path) -> None:
+    """Also where the job was ended in between."""
+    env, folder = Marked(limit=0.0), tmp_path / "run"
+    stop = lambda now: now.step == 6
+    assert ax.train(LEARNER, env, on_nan="skip-update", out=folder, callbacks=[stop], **TRAIN).step == 6
+    with pytest.raises(NumericalError, match=r"the last 10 updates were passed over .* checkpoint is .*/9\. Look"):
+        ax.resume(folder, env=env, learner=LEARNER, progress=None)
+    events = [e for e in read_lines(folder / "events.jsonl") if e["event"] == "update passed over"]
+    assert [e["step"] for e in events] == [1, 2, 3, 4, 5, 6, 7, 8, 9] and events[0]["of"] == ["seed 0"]
+
+
+@pytest.mark.fault("F37")
+def test_a_validation_that_diverges_is_no_better_than_any(tmp_path: Path) -> None:
+    env, settings = Marked(limit=0.999), TRAIN | {"validate_every": 7}
+    run = ax.train(LEARNER, env, on_nan="skip-update", out=tmp_path / "run", **settings)
+    assert run.step == 14 and [line["validation"] for line in run.history if "validation" in line] == [None, None]
+    events = [e["event"] for e in read_lines(tmp_path / "run" / "events.jsonl")]
+    assert events.count("validation passed over") == 2 and np.isneginf(run.saved.best_score).all()
+    with pytest.raises(NumericalError, match=r"in the validation at meta-step 7: "):
+        ax.train(LEARNER, env, out=tmp_path / "stopped", **settings)
+
+
+class Sick(ax.Random):
+    """Agents that live for five meta-steps, and end in NaN after the third."""
+
+    lifespan = property(lambda self: 5)  # type: ignore[assignment]
+
+    def begin(self, meta, key, descriptor):
+        return (jnp.zeros(()),), ()
+
+    def adapt(self, meta, inner, data, key):
+        return jax.tree.map(lambda x: jnp.where(x >= 2.0, jnp.nan, x + 1.0), inner)
+
+
+@pytest.mark.fault("F37")
+@pytest.mark.usefixtures("unvalidated")
+def test_an_agent_that_outlasts_a_meta_step_is_looked_at_too(tmp_path: Path) -> None:
+    settings = {"meta_steps": 6, "checkpoint_every": 1, "progress": None}
+    with pytest.raises(NumericalError, match="the inner state after the last adaptation"):
+        ax.train(Sick(tasks=5), Marked(), out=tmp_path / "run", **settings)
+    run = open_run(tmp_path / "run", env=Marked(), learner=Sick(tasks=5))
+    lives = run.saved.states.lives
+    assert lives is not None and all(np.isfinite(x).all() for x in jax.tree.leaves(lives.agent))
 
 
 class Extreme(ax.Environment):

@@ -58,6 +58,8 @@ def test_a_limit_of_the_operating_system_is_told(tmp_path):
     words = [sys.executable, __file__, str(tmp_path / "run")]
     process = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert process.returncode == 6, process.stderr
+    found = re.search(r"out of memory with 131072 tasks in a meta-step.*About (\d+) tasks would fit", process.stderr)
+    assert found is None or int(found[1]) < 131072, process.stderr
     assert "out of memory with 131072 tasks in a meta-step" in process.stderr
     assert open_run(tmp_path / "run").step == 0
 

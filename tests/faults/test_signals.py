@@ -11,6 +11,7 @@ import time
 import warnings
 from pathlib import Path
 
+import jax
 import lab
 import pytest
 
@@ -49,9 +50,9 @@ def test_a_job_that_is_ended_anywhere_goes_on_as_if_it_had_not_been(tmp_path, mo
     lab.goes_on_unbroken(folder)
 
 
-def busy(folder: Path, *sent: int) -> tuple[int, float]:
+def busy(folder: Path, *sent: int, devices: int = 0) -> tuple[int, float]:
     """Sends signals to a process whose main thread hears nothing; its exit code, and seconds after the last one."""
-    words = [sys.executable, str(Path(__file__)), str(folder)]
+    words = [sys.executable, str(Path(__file__)), str(folder), str(devices)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "busy\n"
         for number in sent:
@@ -65,6 +66,43 @@ def busy(folder: Path, *sent: int) -> tuple[int, float]:
         return process.returncode, time.monotonic() - begun
 
 
+class Heavy(ax.Random):
+    """Its outer state is 100 MB, and so is that which was best."""
+
+    def init(self, key):
+        return jax.random.uniform(key, (25_000_000,))
+
+    def begin(self, meta, key, descriptor):
+        return (), ()
+
+    def act(self, meta, inner, carry, step, key, explore):
+        return jax.random.randint(key, (), 0, 3, "int32"), carry, ()
+
+    def adapt(self, meta, inner, data, key):
+        return inner
+
+    def update(self, meta, lifetimes, key):
+        return jax.tree.map(lambda x: x + 1.0, meta), {}
+
+
+@pytest.mark.fault("F04")
+def test_two_hundred_megabytes_are_saved_in_time(tmp_path, record_property):
+    sent = []
+
+    def end(now: ax.Now) -> None:
+        if now.step == 2:
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        ax.train(Heavy(tasks=2), lab.BANDIT, meta_steps=4, out=tmp_path / "run", progress=None, callbacks=[end])
+    seconds = time.monotonic() - sent[0]
+    record_property("seconds from SIGTERM to the end, with 200 MB to save", round(seconds, 2))
+    assert seconds < 10
+    run = ax.open_run(tmp_path / "run", learner=Heavy(tasks=2))
+    assert run.step in (2, 3) and (tmp_path / "run" / "checkpoints" / str(run.step)).exists()
+
+
 @pytest.mark.fault("F06")
 def test_a_job_inside_a_long_chunk_is_saved_as_it_was_before_it(tmp_path):
     folder = tmp_path / "run"
@@ -73,6 +111,16 @@ def test_a_job_inside_a_long_chunk_is_saved_as_it_was_before_it(tmp_path):
     assert json.loads((folder / "run.json").read_text())["status"] == "preempted"
     assert ax.open_run(folder).step == 5
     lab.goes_on_unbroken(folder)
+
+
+@pytest.mark.fault("F06")
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_job_is_saved_while_the_devices_compute(tmp_path, devices):
+    folder = tmp_path / "run"
+    code, seconds = busy(folder, signal.SIGTERM, devices=devices)
+    assert code == 75 and seconds < 8
+    assert json.loads((folder / "run.json").read_text())["status"] == "preempted"
+    assert ax.open_run(folder).step == 5
 
 
 @pytest.mark.fault("F05")
@@ -144,10 +192,18 @@ def test_handlers_and_threads_are_gone_afterwards(tmp_path):
     assert ([signal.getsignal(number) for number in signals.EXITS], threading.active_count()) == before
 
 
-def busy_main(folder: Path) -> None:
-    """A training that comes to a chunk of a minute, spent outside Python."""
+def busy_main(folder: Path, devices: int) -> None:
+    """A training that comes to a chunk of a minute, spent outside Python: hashing, or computing on devices."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored in the background
     signals.GRACE = 1.0
-    chunks = training.chunks
+    training.SECONDS = 0.0
+    chunks, advance_by = training.chunks, training.advance_by
+
+    def long(fixed, states, count):
+        if int(states.step[0]) < 5:
+            return advance_by(fixed, states, count)
+        print("busy", flush=True)
+        return advance_by(fixed, states, 10**9)
 
     def stuck(*arguments):
         for states, metrics in chunks(*arguments):
@@ -156,10 +212,14 @@ def busy_main(folder: Path) -> None:
                 print("busy", flush=True)
                 hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # not in Python: its handlers do not run
 
-    training.chunks = stuck
-    training.SECONDS = 0.0
-    lab.train(folder)
+    if devices:
+        training.advance_by = long
+        steps = lab.STEPS | {"checkpoint_every": 12}  # the rescue has something to save
+        ax.train(lab.RL2, lab.BANDIT, out=folder, devices=devices, progress=None, **steps)
+    else:
+        training.chunks = stuck
+        lab.train(folder)
 
 
 if __name__ == "__main__":
-    busy_main(Path(sys.argv[1]))
+    busy_main(Path(sys.argv[1]), int(sys.argv[2]))

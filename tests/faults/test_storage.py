@@ -70,13 +70,14 @@ def mutations(folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.fault("F12")
-def test_every_damage_is_found_before_a_leaf_is_used(run):
+def test_every_damage_is_found_before_a_leaf_is_used(run, record_property):
     newest, count = run / "checkpoints" / "12", 0
     for what in mutations(newest):
         count += 1
         with pytest.raises(CheckpointError, match=r"is damaged|is not a checkpoint|update adaptax"):
             checkpoint.load(newest, {})  # were it read, it would not fit: other words
             pytest.fail(what)
+    record_property(f"damages made, all of them found (seed {SEED})", count)
     assert count >= 500
 
 
@@ -162,10 +163,11 @@ def test_at_every_instant_a_whole_checkpoint_is_there(tmp_path, failing, record_
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        lab.process("train", folder, failpoint=failing)
+        ended = lab.process("train", folder, failpoint=failing)
     finally:
         over.set()
         watcher.join()
+    assert ended.returncode == (-9 if "kill" in failing else 0), ended.stderr
     record_property(f"looks ({failing or 'nothing fails'})", len(looks))
     assert len(looks) > 3 and all(looks)
 
@@ -191,16 +193,6 @@ def test_saving_copies_one_leaf_at_most(tmp_path, record_property):
     more = _resident("VmHWM") - before
     record_property("memory taken while saving, in units of the largest leaf", round(more / leaf, 3))
     assert more < 1.1 * leaf
-
-
-@pytest.mark.fault("F04")
-def test_two_hundred_megabytes_are_saved_in_time(tmp_path, record_property):
-    tree = {str(i): jnp.full((12_500_000,), float(i)) for i in range(4)}
-    begun = time.monotonic()
-    checkpoint.save(tmp_path / "1", tree, 1)
-    seconds = time.monotonic() - begun
-    record_property("seconds to save 200 MB", round(seconds, 2))
-    assert seconds < 10
 
 
 def _resident(name: str) -> int:

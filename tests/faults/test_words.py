@@ -74,7 +74,7 @@ CASES += [((*words, option, "1"), meant) for words, options in OPTIONS.items() f
 
 
 @pytest.mark.fault("F49")
-def test_what_was_meant_is_suggested(capsys):
+def test_what_was_meant_is_suggested(capsys, record_property):
     """All are refused; of 19 in 20 the right name is suggested."""
     wrong = []
     for words, meant in CASES:
@@ -83,6 +83,7 @@ def test_what_was_meant_is_suggested(capsys):
         said = capsys.readouterr().err
         assert ended.value.code == 2 and "Traceback" not in said, words
         wrong += [] if f"did you mean '{meant}'" in said else [f"{' '.join(words)}: {said}"]
+    record_property("misspelt words, all refused; rightly suggested of them", [len(CASES), len(CASES) - len(wrong)])
     assert len(CASES) >= 60
     assert len(wrong) <= len(CASES) / 20, wrong
 

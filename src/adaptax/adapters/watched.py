@@ -263,9 +263,13 @@ class WatchedSimulator(Simulator):
 
     def close(self) -> None:
         """Closes the simulator."""
-        if self.inside is not None:
-            self.inside.close()
-        self.ledger.close()
+        try:
+            if self.inside is not None:
+                self.inside.close()
+        except Exception as error:  # what ended the lives is what to tell, and the others are closed too
+            warnings.warn(f"closing a simulator failed: {error}", RuntimeWarning, stacklevel=2)
+        finally:
+            self.ledger.close()
 
     def _judged(self, judge: Any, answer: Any) -> Any:
         try:

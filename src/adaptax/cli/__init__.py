@@ -1,7 +1,6 @@
 """The command line: `options` says what may be asked for, `check` reads and judges it, `commands` does it."""
 
 import io
-import os
 import sys
 import warnings
 from importlib.metadata import version
@@ -12,7 +11,7 @@ from adaptax.cli.check import HELP, check, configs_of, tell_apart, with_groups
 from adaptax.cli.options import COMMANDS
 from adaptax.config import nearest
 from adaptax.errors import AdaptaxError, ConfigError
-from adaptax.progress import say
+from adaptax.progress import answer, say
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -38,11 +37,13 @@ def main(argv: list[str] | None = None) -> None:
             raise
         print(text, file=sys.stderr)
         sys.exit(code)
+    except BaseException as error:  # a training inside a command that a signal ended
+        if not hasattr(error, "exit_code"):
+            raise
+        say(str(error))
+        sys.exit(vars(error)["exit_code"])
     if result is not None:
-        try:
-            print(result, flush=True)
-        except OSError:  # `adaptax list | head -1`: who has read enough reads no more
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        answer(result)
 
 
 def exit_code_of(error: Exception) -> tuple[int, str]:

@@ -20,7 +20,7 @@ from adaptax.errors import AdaptaxError, CheckpointError, ConfigError, FaultyEnv
 from adaptax.evaluation import evaluate as evaluate_run
 from adaptax.evaluation import save_evaluation
 from adaptax.presets import preset, preset_of
-from adaptax.progress import Lines, say
+from adaptax.progress import Lines, answer, say
 from adaptax.registry import ENVIRONMENTS, LEARNERS, lookup, make, name_of
 from adaptax.runs import Inspection, Interrupted, Run, folder_name, inspect_run, opened
 from adaptax.runs import resume as resume_run
@@ -237,7 +237,7 @@ def check(options: asked.Check, changes: Changes) -> str:
     if not broken:
         return to_json(told | facts_of(env)) if options.json else facts_text(options.family, facts_of(env))
     if options.json:
-        print(to_json(told))
+        answer(to_json(told))
     lines = [f"{i}. {one.problem}\n   to mend it: {one.remedy}" for i, one in enumerate(broken, 1)]
     if isinstance(env, Environment) and broken_among(STEP_CHECKS, env):
         lines.append("whole episodes were not lived: what shows only in them is told once single steps are right")
@@ -283,7 +283,7 @@ def check_run(options: asked.CheckRun, changes: Changes) -> str:
     facts = to_json(found.as_dict()) if options.json else inspection_text(found)
     if not found.damaged:
         return facts if options.json else f"{facts}\nall of it is whole\n{found.outlook}"
-    print(facts)
+    answer(facts)
     raise CheckpointError("\n".join([f"{found.folder} is damaged:", *found.damaged, found.outlook]))
 
 
@@ -347,7 +347,7 @@ def doctor(options: asked.Doctor, changes: Changes) -> str:
     facts = to_json(health.as_dict()) if options.json else health.text()
     if not health.problems:
         return facts if options.json else f"{facts}\nadaptax works here"
-    print(facts)
+    answer(facts)
     told = [f"{problem.what}\n   to mend it: {problem.remedy}" for problem in health.problems]
     raise health.problems[0].error("\n".join(told))
 

@@ -138,7 +138,10 @@ def _gather(outcome: list[list[tuple]], which: int, like: np.ndarray) -> Any:
 def _simulate(sim: Simulator, action: Any, seed: np.ndarray, reset_seed: np.ndarray) -> tuple:
     """One step of one copy; where an episode ends, the next one begins and its first observation follows."""
     successor, reward, terminated, truncated = sim.step(action, seed)
-    following = sim.reset(reset_seed) if terminated or truncated else successor
+    if not (terminated or truncated):
+        return successor, successor, reward, False, False
+    successor = np.array(successor)  # a simulator may show a buffer of its own, which `reset` writes into
+    following = sim.reset(reset_seed)
     return successor, following, reward, bool(terminated), bool(truncated)
 
 

@@ -83,7 +83,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("rl2", "dark-key-door"): {
         "default": RL2_LONG
         | {
-            "meta_steps": 850,
+            "meta_steps": 1300,
             "memory": "linear-attention",
             "tasks": 64,
             "minibatches": 4,

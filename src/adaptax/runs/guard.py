@@ -58,8 +58,9 @@ def _finite(tree: PyTree) -> jax.Array:
 
 
 def spoilt(states: TrainState, metrics: dict[str, np.ndarray]) -> np.ndarray:
-    """Bool `[S]`: the seeds of which a metric `[S, n]` or the outer state is not finite."""
-    good = np.broadcast_to(_finite(states.meta), states.step.shape)
+    """Bool `[S]`: the seeds of which a metric `[S, n]`, the outer state or a living agent is not finite."""
+    outlasting = None if states.lives is None else states.lives.agent
+    good = np.broadcast_to(_finite((states.meta, outlasting)), states.step.shape)
     for found in metrics.values():
         good = good & np.isfinite(found).all(1)
     return ~good
@@ -88,10 +89,17 @@ def first_fault(run: Run, fixed: Fixed, end: int, debug_nans: bool) -> Fault:
     state = jax.tree.map(lambda x: x[seed], before)
     # what a simulator on the host does not do again is at least named
     words = where_from(learner, fixed[1], state) or _in_update(*jax.tree.map(lambda x: x[seed], (after.meta, metrics)))
+    words = words or "a number in its lives is not finite, and was finite when they were lived again"
     words += f", at meta-step {int(after.step[0])} of {run.settings.name(seed)}"
-    if debug_nans and not isinstance(run.env, HostEnvironment):
-        words += f". The operation: {operation(learner, run.env, state)}"
-    return Fault(before, after, found, bad, words)
+    if debug_nans:
+        on_host = isinstance(run.env, HostEnvironment)
+        words += f". The operation: {'not known on the host' if on_host else operation(learner, run.env, state)}"
+    return Fault(before, after, told(found), bad, words)
+
+
+def told(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The metrics that a learner has; the others are the guard's."""
+    return {name: found for name, found in metrics.items() if name != SOUND}
 
 
 def _relived(learner: Learner, env: Any, state: TrainState) -> tuple[PyTree, Lifetime, PyTree]:
@@ -153,7 +161,7 @@ def _first_bad(tree: PyTree) -> float:
 
 def _in_update(meta: PyTree, metrics: Metrics) -> str:
     """The first number that is not finite in what an update returned."""
-    return _named("metric", {name: x for name, x in metrics.items() if name != SOUND}) or _named("outer state", meta)
+    return _named("metric", told(metrics)) or _named("outer state", meta)
 
 
 def _named(what: str, tree: PyTree) -> str:

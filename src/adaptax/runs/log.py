@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from adaptax import checkpoint as checkpoints
@@ -45,10 +46,12 @@ class JsonLines:
                 reach("metrics.mid_line")
                 file.write(self._waiting[half:])
             self._waiting = ""
-        except OSError:
+        except BaseException as error:  # also a second Ctrl-C: no line is left half done
             if end is not None:
                 with suppress(OSError):
                     os.truncate(self.path, end)
+            if not isinstance(error, OSError):
+                raise
 
     def flush(self) -> bool:
         """Writes the lines that wait; whether none is left."""
@@ -74,7 +77,7 @@ class RunLog:
 
     def __init__(self, run: Run):
         self.folder, self.history, self.step = run.folder, run.history, run.step
-        self.config = run.folder and read_config(run.folder)
+        self.config, self._passed_over = run.folder and read_config(run.folder), run.passed_over
         self.leave_out = run.settings.on_nan != "stop"
         self.env_steps = steps_per_meta_step(run)
         self.line, self.before = run.line, run.seconds  # meta-step of the last line; seconds of earlier processes
@@ -85,7 +88,6 @@ class RunLog:
         self.events.end_line()
         self.kept = checkpoints.steps(self.home) if self.home else []  # those that are whole
         self.failures = 0
-        self.passed_over: list[int] = []  # meta-steps, in this process, whose update was
 
     @property
     def seconds(self) -> float:
@@ -162,7 +164,7 @@ class RunLog:
             return True
         begun = time.monotonic()
         try:
-            self.save(saved, self.step, self.waiting)
+            self.save(saved, self.step, self.waiting, self.notes)
         except OSError as error:
             self._failed(error, must)
             return False
@@ -175,7 +177,27 @@ class RunLog:
             self.event("old checkpoints not removed", self.step, reason=str(error))
         return True
 
-    def save(self, saved: Any, step: int, waiting: dict[str, np.ndarray]) -> None:
+    def hold(self, run: Run) -> None:
+        """Keeps at hand, in one assignment, what `rescue` may save; nothing in it needs to be computed any more."""
+        self._passed_over = run.passed_over
+        plain_keys = lambda leaf: jax.random.key_data(leaf) if checkpoints.is_key(leaf) else leaf
+        self._held = jax.tree.map(plain_keys, run.saved), self.step, self.waiting, self.notes
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What a checkpoint of now says beside its numbers."""
+        times = {"line": self.line, "seconds": round(self.seconds, 3)}
+        return times | {"config": self.config, "passed_over": self._passed_over}
+
+    def rescue(self) -> None:
+        """Saves what is at hand while the main thread is busy, and writes down that the training was preempted."""
+        with suppress(OSError):
+            if self._held[1] not in self.kept:
+                self.save(*self._held)
+        with suppress(OSError):
+            self.status("preempted")
+
+    def save(self, saved: Any, step: int, waiting: dict[str, np.ndarray], notes: dict[str, Any]) -> None:
         """One checkpoint.
 
         Raises:
@@ -183,7 +205,6 @@ class RunLog:
         """
         assert self.home is not None
         self.metrics.flush()
-        notes = {"line": self.line, "seconds": round(self.seconds, 3), "config": self.config}
         checkpoints.save(self.home / str(step), saved, step, waiting, notes)
 
     def _failed(self, error: OSError, must: bool) -> None:

@@ -2,13 +2,15 @@
 
 import dataclasses
 import os
+import re
 import resource
+from contextlib import suppress
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
 from adaptax.checkpoint import MIB
-from adaptax.core.env import Environment
 from adaptax.core.trainer import Fixed, run_chunk
 from adaptax.errors import ResourceError
 from adaptax.runs.run import Run, spread
@@ -33,11 +35,27 @@ def needs(fixed: Fixed, run: Run) -> dict[str, int]:
 
 def available() -> int:
     """Bytes that a training may take on the first device: its memory, or what is free of the machine's."""
-    if limit := (jax.devices()[0].memory_stats() or {}).get("bytes_limit"):
-        return int(limit)
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return free if allowed == resource.RLIM_INFINITY else min(free, allowed)
+    stats = jax.devices()[0].memory_stats() or {}
+    if limit := stats.get("bytes_limit"):
+        return int(limit - stats.get("bytes_in_use", 0))
+    free, allowed = free_memory(Path("/")), resource.getrlimit(resource.RLIMIT_AS)[0]
+    if allowed != resource.RLIM_INFINITY:
+        allowed -= int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        free = allowed if free is None else min(free, allowed)
+    return max(0, free or 0)
+
+
+def free_memory(root: Path) -> int | None:
+    """Bytes of memory that a new program gets without swapping: of the machine, or what is left to this container."""
+    numbers = []
+    try:
+        told = re.search(r"MemAvailable:\s*(\d+) kB", (root / "proc" / "meminfo").read_text(encoding="utf-8"))
+        numbers += [1024 * int(told[1])] if told else []
+        limit, used = (root / "sys" / "fs" / "cgroup" / f"memory.{name}" for name in ("max", "current"))
+        numbers += [int(limit.read_text(encoding="utf-8")) - int(used.read_text(encoding="utf-8"))]
+    except (OSError, ValueError):  # no such file on this system, or the limit is "max"
+        pass
+    return max(0, min(numbers)) if numbers else None
 
 
 def out_of_memory(run: Run, fixed: Fixed, error: BaseException) -> ResourceError:
@@ -45,11 +63,11 @@ def out_of_memory(run: Run, fixed: Fixed, error: BaseException) -> ResourceError
     first = str(error).partition("\n")[0] or type(error).__name__
     told = f"out of memory with {run.learner.tasks} tasks in a meta-step"
     remedy = "Try fewer learner.tasks or learner.copies, or fewer seeds"
-    if isinstance(run.env, Environment):
+    with suppress(Exception):  # the compiler needs memory too; what is known is told
         needed, free = needs(fixed, run), available()
         parts = ", ".join(f"{size / MIB:,.0f} MiB for {name}" for name, size in needed.items())
         told += f": it needs {parts}, and {free / MIB:,.0f} MiB are there"
-        if fit := largest(run, fixed, sum(needed.values()), free):
+        if 0 < (fit := largest(run, fixed, sum(needed.values()), free)) < run.learner.tasks:
             remedy = f"About {fit} tasks would fit (learner.tasks); fewer copies or seeds help as well"
     hint = " Another program may hold the GPU's memory: XLA_PYTHON_CLIENT_PREALLOCATE=false takes only what is needed."
     gpu = hint if jax.default_backend() == "gpu" else ""

@@ -41,6 +41,10 @@ class Run:
     waiting: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # metrics in no line of `history` yet
     line: int = 0  # meta-step of the last line
     seconds: float = 0.0  # that the training took
+    passed_over: list[tuple[int, int]] = dataclasses.field(default_factory=list)  # `[S]`: last such update, in a row
+
+    def __post_init__(self) -> None:
+        self.passed_over = self.passed_over or [(0, 0)] * self.settings.width
 
     def __repr__(self) -> str:
         names = f"{name_of(self.learner)} on {name_of(self.env)}"

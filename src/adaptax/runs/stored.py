@@ -159,7 +159,13 @@ def open_run(
     kept, steps = (find(folder / "checkpoints") for find in (checkpoints.numbers, checkpoints.steps))
     if not steps:
         if kept:
-            raise CheckpointError(f"no checkpoint in {folder} is whole; adaptax cannot go on from it")
+            reason = checkpoints.examined(folder / "checkpoints" / str(kept[-1]))[1]
+            raise CheckpointError(f"no checkpoint in {folder} is whole. Of the newest: {'; '.join(reason)}")
+        if lines := read_lines(folder / "metrics.jsonl"):
+            raise CheckpointError(
+                f"{folder} has no checkpoint, though it was trained up to meta-step {lines[-1]['step']}: "
+                "bring its folder `checkpoints` back, or train anew in another folder"
+            )
         if not unstarted:
             raise CheckpointError(f"{folder} has no checkpoint yet; train it first: adaptax resume {folder}")
         return Run(learner, env, settings, fresh(learner, env, settings), folder)
@@ -172,6 +178,7 @@ def open_run(
     saved = checkpoints.load(newest, template(learner, env, settings))
     run = Run(learner, env, settings, saved, folder, waiting=checkpoints.waiting_of(newest))
     run.line, run.seconds = int(notes.get("line", run.step)), float(notes.get("seconds", 0.0))
+    run.passed_over = [(int(last), int(row)) for last, row in notes.get("passed_over", run.passed_over)]
     run.history = [line for line in read_lines(folder / "metrics.jsonl") if line["step"] <= run.line]
     return run
 

@@ -4,7 +4,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +15,13 @@ from adaptax import checkpoint as checkpoints
 from adaptax.adapters.watched import restarts, watched
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.learner import Learner, traced
-from adaptax.core.trainer import LONGEST, SOUND, Fixed, TrainState, advance_by
+from adaptax.core.trainer import LONGEST, Fixed, TrainState, advance_by
 from adaptax.errors import ConfigError, NumericalError, StorageError
 from adaptax.failpoints import reach
 from adaptax.measure import Samples, draw_tasks, measure
 from adaptax.progress import LINES, Progress, Silent, say
 from adaptax.runs.folder import create_folder, in_use
-from adaptax.runs.guard import Fault, first_fault, spoilt
+from adaptax.runs.guard import Fault, first_fault, spoilt, told
 from adaptax.runs.log import RunLog
 from adaptax.runs.memory import is_out_of_memory, out_of_memory
 from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
@@ -174,7 +173,7 @@ def go_on(
         try:
             if run.step < run.settings.meta_steps:
                 log.preflight(run.saved, run.settings.keep)
-            _go_on(run, log, callbacks, progress or Silent(), devices or 1, debug_nans)
+            train_on(run, log, callbacks, progress or Silent(), devices or 1, debug_nans)
             log.status("finished" if run.step == run.settings.meta_steps else "stopped")
         except (Interrupted, KeyboardInterrupt):
             with suppress(OSError):
@@ -191,13 +190,18 @@ def go_on(
         return run
 
 
-def _go_on(
+def train_on(
     run: Run, log: RunLog, callbacks: Sequence[Callback], progress: Progress, devices: int, debug_nans: bool
 ) -> None:
+    """Chunk after chunk, and what is due between them.
+
+    Raises:
+        Interrupted: as `train` says, and so do its other errors.
+    """
     settings, fixed = run.settings, fixed_of(run, devices)
     shown = progress.training(run.step, settings.meta_steps, steps_per_meta_step(run))
-    rescue = partial(_rescue, run, log) if run.folder else None
-    with listening(rescue) as heard, shown as show:
+    log.hold(run)
+    with listening(log.rescue if run.folder else None) as heard, shown as show:
         if log.line < run.step and is_due(settings, run.step) and _due(run, log, callbacks)[1]:
             return  # a signal had come before what was due at this step, and now it says stop
         for states, metrics in chunks(run, fixed):
@@ -206,8 +210,9 @@ def _go_on(
             run.saved = run.saved._replace(states=states)
             if count := restarts(fixed[1]):
                 log.event("simulators restarted", run.step, count=count)
-            metrics = {name: found for name, found in metrics.items() if name != SOUND}
+            metrics = told(metrics)
             log.gather(run.step, metrics)
+            log.hold(run)
             last, due = run.step == settings.meta_steps, is_due(settings, run.step)
             validation, stop = _due(run, log, callbacks) if due and (last or not heard) else (None, False)
             if heard and not (last or stop):
@@ -216,6 +221,7 @@ def _go_on(
             show(run.step, {name: log.mean(found) for name, found in metrics.items()}, validation)
             if stop:
                 break
+            log.hold(run)
 
 
 def chunks(run: Run, fixed: Fixed) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
@@ -255,13 +261,16 @@ def _passed_over(run: Run, log: RunLog, fault: Fault) -> tuple[TrainState, dict[
         NumericalError: that is not wanted, or too many in a row go wrong.
     """
     step = int(fault.after.step[0])
-    log.passed_over.append(step)
-    in_a_row = log.passed_over[-PASSED_OVER:] == list(range(step - PASSED_OVER + 1, step + 1))
-    if run.settings.on_nan == "stop" or in_a_row:
+    run.passed_over = [
+        (step, row + 1 if last == step - 1 else 1) if bad else (last, row)
+        for (last, row), bad in zip(run.passed_over, fault.bad, strict=True)
+    ]
+    if run.settings.on_nan == "stop" or any(row >= PASSED_OVER for _, row in run.passed_over):
         log.gather(step, fault.metrics)
         log.write()
         raise NumericalError(_advice(run, fault, step))
-    log.event("update passed over", step, reason=fault.words)
+    names = [run.settings.name(int(index)) for index in np.flatnonzero(fault.bad)]
+    log.event("update passed over", step, reason=fault.words, of=names)
     say(f"update passed over: {fault.words}")
     stood = fault.before._replace(step=fault.after.step)
     states = jax.tree.map(lambda old, new: jax.vmap(jnp.where)(fault.bad, old, new), stood, fault.after)
@@ -269,15 +278,6 @@ def _passed_over(run: Run, log: RunLog, fault: Fault) -> tuple[TrainState, dict[
     for found in metrics.values():
         found[fault.bad, -1] = np.nan
     return states, metrics
-
-
-def _rescue(run: Run, log: RunLog) -> None:
-    """Saves what there is while the main thread is busy, and writes down that the training was preempted."""
-    with suppress(OSError):
-        if run.step not in log.kept:
-            log.save(run.saved, run.step, log.waiting)
-    with suppress(OSError):
-        log.status("preempted")
 
 
 def next_due(settings: Settings, step: int) -> int:
@@ -330,6 +330,7 @@ class Interrupted(BaseException):
 
     def __init__(self, number: int, run: Run, saved: bool):
         done = "saved" if saved else "it could not be saved"
+        done = done if run.folder else "nothing is kept: there is no run folder"
         super().__init__(f"stopped by signal {number} at meta-step {run.step}; {done}")
         self.run = run
         self.exit_code = EXITS[number]
@@ -358,7 +359,14 @@ def validate(run: Run, log: RunLog) -> np.ndarray:
     tasks, keys = draw_tasks(run.env, "validation", count, VALIDATION_SEED)
     for index in range(run.settings.width):
         meta = jax.tree.map(lambda x: x[index], saved.states.meta)  # noqa: B023
-        samples, _ = measure(traced(run.learner_of(index)), run.env, meta, tasks, keys, schedule, "validation")
+        try:
+            samples, _ = measure(traced(run.learner_of(index)), run.env, meta, tasks, keys, schedule, "validation")
+        except NumericalError as error:
+            if run.settings.on_nan == "stop":
+                raise NumericalError(f"in the validation at meta-step {run.step}: {error}") from error
+            log.event("validation passed over", run.step, of=run.settings.name(index), reason=str(error))
+            scores.append(np.nan)  # no better than any
+            continue
         score = _score(samples, run.learner.objective)
         scores.append(np.mean(score))
         if np.isneginf(saved.best_score[index]) and run.learner.objective == "total_return" and _all_alike(samples):
