@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TextIO, runtime_checkable
 
 import numpy as np
 
@@ -74,13 +74,18 @@ LINES = Lines()
 
 def answer(result: str) -> None:
     """The result on standard output, where somebody may read no more: `adaptax list | head -1`."""
-    try:
-        print(result, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _print(result, sys.stdout)
 
 
 def say(line: str) -> None:
     """One line on standard error, at once; nobody needs to be there to read it."""
-    with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+    _print(line, sys.stderr)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """Where nobody reads any more, what is left to say goes nowhere: else Python fails over it at its end."""
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
