@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Protocol, TextIO, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -74,16 +74,17 @@ LINES = Lines()
 
 def answer(result: str) -> None:
     """The result on standard output, where somebody may read no more: `adaptax list | head -1`."""
-    _print(result, sys.stdout)
+    _print(result)
 
 
 def say(line: str) -> None:
     """One line on standard error, at once; nobody needs to be there to read it."""
-    _print(line, sys.stderr)
+    _print(line, to_error=True)
 
 
-def _print(text: str, stream: TextIO) -> None:
+def _print(text: str, to_error: bool = False) -> None:
     """Where nobody reads any more, what is left to say goes nowhere: else Python fails over it at its end."""
+    stream = sys.stderr if to_error else sys.stdout
     try:
         print(text, file=stream, flush=True)
     except OSError:

@@ -8,6 +8,7 @@ python tests/faults/lab.py cli COMMAND WORD ...
 import dataclasses
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,6 +85,13 @@ def goes_on_unbroken(folder: Path, learner: str = "") -> None:
     assert state_hash(ax.resume(folder, progress=None)) == state_hash(whole(learner))
     assert lines_of(folder) == lines_of(whole(learner).folder)
     assert leftovers(folder) == []
+
+
+def memory(kind: str = "VmRSS") -> int:
+    """Bytes of this process's memory, by one of the names that Linux has for its kinds."""
+    found = re.search(rf"{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) * 1024
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -3,7 +3,6 @@
 import json
 import pickle
 import random
-import re
 import resource
 import shutil
 import subprocess
@@ -187,19 +186,12 @@ def test_saving_copies_one_leaf_at_most(tmp_path, record_property):
     leaf = 48 * MIB
     tree = {str(i): jnp.full((leaf // 4,), float(i)) for i in range(4)}
     checkpoint.save(tmp_path / "before", tree, 0)
-    before = _resident("VmRSS")
+    before = lab.memory()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     checkpoint.save(tmp_path / "after", tree, 0)
-    more = _resident("VmHWM") - before
+    more = lab.memory("VmHWM") - before
     record_property("memory taken while saving, in units of the largest leaf", round(more / leaf, 3))
     assert more < 1.1 * leaf
-
-
-def _resident(name: str) -> int:
-    """Memory of this process in bytes."""
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) * 1024
 
 
 @pytest.mark.fault("F13")

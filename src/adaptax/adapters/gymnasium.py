@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     import gymnasium
 
 UNBOUNDED = 1e30  # gymnasium writes "no bound" as infinity or as the largest float32
-FINAL = (
-    "final_observation",
-    "final_obs",
-)  # where environments that reset themselves put it, before Gymnasium 1.1, since
+FINAL = ("final_observation", "final_obs")  # of environments that reset themselves: before Gymnasium 1.1, and since
 MEMBERS = "Discrete that starts at 0, Box, and for observations MultiDiscrete that starts at 0"
 
 

@@ -29,13 +29,13 @@ def main(argv: list[str] | None = None) -> None:
             warnings.showwarning = lambda message, *_: say(f"warning: {message}")
             result = run_command([word for word in argv if word != "--debug"])
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         sys.exit(130)
     except Exception as error:
         code, text = exit_code_of(error)
         if (code == 1 and not isinstance(error, AdaptaxError)) or "--debug" in argv:
             raise
-        print(text, file=sys.stderr)
+        say(text)
         sys.exit(code)
     except BaseException as error:  # a training inside a command that a signal ended
         if not hasattr(error, "exit_code"):
