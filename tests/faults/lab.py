@@ -1,7 +1,7 @@
 """Breaks trainings in processes of their own, and says what is left of them.
 
-python tests/faults/lab.py train FOLDER LEARNER [SECONDS]    # killed after so many seconds
-python tests/faults/lab.py resume FOLDER LEARNER [SECONDS]
+python tests/faults/lab.py train FOLDER LEARNER [SECONDS]    # killed so long after its run has begun
+python tests/faults/lab.py resume FOLDER LEARNER
 python tests/faults/lab.py cli COMMAND WORD ...
 """
 
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -99,13 +100,19 @@ def leftovers(folder: Path) -> list[str]:
     return [path.name for path in (folder / "checkpoints").iterdir() if not path.name.isdigit()]
 
 
+def kill_after(folder: Path, seconds: float) -> None:
+    """Kills this process so long after its run has begun."""
+    while not (folder / "config.json").exists():
+        time.sleep(0.001)
+    time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main(what: str, folder: str, learner: str, *more: str) -> None:
     """The process that is broken. Ctrl-C reaches it, also where a shell started the tests in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if more and what != "cli":
-        timer = threading.Timer(float(more[0]), os.kill, [os.getpid(), signal.SIGKILL])
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=kill_after, args=[Path(folder), float(more[0])], daemon=True).start()
     if what == "cli":
         if os.isatty(0):
             os.close(os.open(os.ttyname(0), os.O_RDWR))  # from now on it is the terminal of this session

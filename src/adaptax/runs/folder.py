@@ -71,11 +71,15 @@ def in_use(folder: Path | None) -> Iterator[None]:
         yield
         return
     with (folder / ".lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise RunBusyError(f"{folder} is in use by {file.read()}; wait for it, or end it first") from error
+        for tries_left in range(10, -1, -1):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if not tries_left:
+                    file.seek(0)
+                    raise RunBusyError(f"{folder} is in use by {file.read()}; wait for it, or end it first") from error
+                time.sleep(0.02)  # `user_of` looks at the lock, and is gone in an instant
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
         file.flush()
