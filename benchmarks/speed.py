@@ -1,6 +1,7 @@
 """Speed, each number a ratio in one run: `python benchmarks/speed.py [--only NAME ...] [--out FILE]`.
 
     bound      RL2's training against its own bare network passes, over minibatch layouts
+    dqn        deep Q-learning inside lives against its own bare network passes
     contract   RL2 and MAML against the same mathematics written by hand in JAX
     sb3        RL2 against sb3-contrib's RecurrentPPO
     torch      MAML against PyTorch's `torch.func`, vectorised by hand
@@ -32,6 +33,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 BENCHMARKS: dict[str, Callable[..., Result]] = {
     "bound": races.bound,
+    "dqn": races.dqn,
     "contract": races.contract,
     "sb3": races.sb3,
     "torch": races.torch_maml,

@@ -48,7 +48,7 @@ def test_no_learner_imports_another() -> None:
 
 
 def test_the_core_stays_small() -> None:
-    assert sum(code_lines(path) for path in (SOURCE / "core").glob("*.py")) < 600
+    assert sum(code_lines(path) for path in (SOURCE / "core").glob("*.py")) < 650
     for name in ("rl2", "maml"):
         assert len((SOURCE / "learners" / f"{name}.py").read_text().splitlines()) < 200
     assert len((SOURCE / "core" / "lifetime.py").read_text().splitlines()) < 250

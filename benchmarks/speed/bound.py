@@ -1,4 +1,4 @@
-"""The bound on RL2's training speed: its own network passes and nothing else."""
+"""Bounds on the speed of training: a learner's own network passes and nothing else."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from adaptax.learners.dqn import DQN
 from adaptax.learners.rl2 import RL2
 from adaptax.nn.net import Params, linear
 from adaptax.ops.optimise import clipped_adam
@@ -55,6 +56,36 @@ def bare_passes(learner: RL2, meta_steps: int) -> Callable[[], jax.Array]:
 
     run = jax.jit(lambda state: jax.lax.fori_loop(0, meta_steps, meta_step, (state, jnp.zeros(()))))
     state = (params, optimiser.init(params))
+    return lambda: jax.block_until_ready(run(state))
+
+
+def bare_q_passes(learner: DQN, updates: int) -> Callable[[], jax.Array]:
+    """A function that runs, compiled, what the networks alone cost in so many updates of all tasks.
+
+    An update is `update_every` forward passes of each life's network at its step; forward and backward through a batch;
+    what network and target say of the successors of that batch; and one step of Adam. Inputs are given: there is no
+    environment, no replay, no random number, no target value.
+    """
+    rule, lives = learner.inner, learner.tasks
+    key_params, key_inputs = jax.random.split(jax.random.key(0))
+    params = jax.vmap(rule.network.init)(jax.random.split(key_params, lives))
+    shape = (lives, learner.update_every + 2 * learner.batch, learner.bound.observation.size)
+    acting, now, following = jnp.split(
+        jax.random.normal(key_inputs, shape), [learner.update_every, learner.update_every + learner.batch], 1
+    )
+    values = jax.vmap(jax.vmap(rule.network.apply, (None, 0)))
+    loss = lambda phi, x: sum_of(values(phi, x) ** 2) / learner.batch
+
+    def update(_: jax.Array, state: tuple[Params, Params, optax.OptState, jax.Array]) -> tuple:
+        phi, target, opt_state, total = state
+        for t in range(learner.update_every):
+            total += sum_of(values(phi, acting[:, t : t + 1]))
+        total += sum_of(jnp.max(values(phi, following), -1)) + sum_of(jnp.max(values(target, following), -1))
+        change, opt_state = jax.vmap(rule.optimiser.update)(jax.grad(loss)(phi, now), opt_state)
+        return optax.apply_updates(phi, change), phi, opt_state, total  # a target that stayed would be judged once
+
+    run = jax.jit(lambda state: jax.lax.fori_loop(0, updates, update, state))
+    state = (params, params, jax.vmap(rule.optimiser.init)(params), jnp.zeros(()))
     return lambda: jax.block_until_ready(run(state))
 
 

@@ -10,7 +10,9 @@ from adaptax.core.env import Environment
 from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import TrainState, init_states, run_chunk
 from adaptax.envs.bandits import BernoulliBandit
+from adaptax.envs.cartpole import CartPole
 from adaptax.envs.point import PointNavigation
+from adaptax.learners.dqn import DQN
 from adaptax.learners.maml import MAML
 from adaptax.learners.rl2 import RL2
 
@@ -28,6 +30,13 @@ def maml(**fields) -> tuple[MAML, PointNavigation]:
     env = PointNavigation(horizon=100)
     fields = {"tasks": 40, "copies": 20, "inner_steps": 1, "hidden": 64} | fields
     return MAML(**fields).bind(env.spec(), META_STEPS), env
+
+
+def dqn(**fields) -> tuple[DQN, CartPole]:
+    """Deep Q-learning in 256 lives on the cart-pole: 64-64, a batch of 32 every four steps."""
+    env = CartPole()
+    fields = {"tasks": 256, "phases": 1, "steps": 400, "warm_up": 0} | fields
+    return DQN(**fields).bind(env.spec(), META_STEPS), env
 
 
 def env_steps(learner: Learner) -> int:

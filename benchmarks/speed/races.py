@@ -5,7 +5,7 @@ import statistics
 from typing import Any
 
 from speed import ours
-from speed.bound import bare_passes
+from speed.bound import bare_passes, bare_q_passes
 from speed.by_hand import maml, rl2, runner
 from speed.timing import Result, take_turns, timed
 from speed.worker import Worker
@@ -37,6 +37,19 @@ def _bound_row(layout: tuple[int, int], pairs: list[tuple[float, float]], steps:
     ratio = statistics.median(b / t for t, b in pairs)
     speeds = {"train_steps_per_s": steps / trained, "bare_steps_per_s": steps / bare, "ratio": ratio}
     return {"tasks": layout[0], "minibatches": layout[1]} | speeds
+
+
+def dqn(rounds: int, **_: object) -> Result:
+    """Deep Q-learning inside lives against its own bare network passes."""
+    learner, env = ours.dqn()
+    steps = ours.env_steps(learner)
+    train, bare = (
+        ours.chunk_runner(learner, env, 1),
+        bare_q_passes(learner, steps // learner.tasks // learner.update_every),
+    )
+    bound, lived, slower = take_turns(lambda: timed(bare), lambda: timed(train), rounds)
+    speeds = {"train_steps_per_s": steps / lived, "bare_steps_per_s": steps / bound, "ratio": 1 / slower}
+    return speeds | {"tasks": learner.tasks, "bar": "ratio >= 0.75", "pass": 1 / slower >= 0.75}
 
 
 def contract(rounds: int, **_: object) -> Result:

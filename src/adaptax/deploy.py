@@ -13,7 +13,7 @@ from rich.table import Table
 from adaptax.checkpoint import from_arrays, plain, read, to_arrays, write_tensors
 from adaptax.config import checked_arguments
 from adaptax.core.env import AbstractEnvironment, HostEnvironment
-from adaptax.core.host import act_all, adapt_all, begin_lives, phase_keys, stack
+from adaptax.core.host import act_all, adapt_all, begin_lives, learn_all, phase_keys, stack
 from adaptax.core.learner import Learner, traced
 from adaptax.core.lifetime import Life
 from adaptax.core.types import Agent as AgentState
@@ -27,6 +27,7 @@ from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.registry import name_of
 from adaptax.runs import Run, elsewhere, opened
 
+ENDLESS = 2**20  # phases: nobody says how long a life in hand will be
 ArrayLike = Any  # whatever numpy makes an array of
 
 
@@ -50,10 +51,12 @@ class Agent:
         learner: The learner, bound.
         meta: What it learned (of one seed).
         schedule: Steps in a phase, and copies it acts in.
+        learns_every: Steps between two calls of the learner's `learn`; 0 is never.
     """
 
     def __init__(self, learner: Learner, meta: PyTree, schedule: Schedule):
         self.learner, self.meta, self.schedule = traced(learner), meta, schedule
+        self.learns_every = learner.learns_every(schedule._replace(phases=ENDLESS))
 
     def begin(
         self, seed: int = 0, descriptor: np.ndarray | None = None, adapted: str | Path | None = None
@@ -172,7 +175,11 @@ class LifeInHand:
         following = Step(successor, action, earned, ended | cut)
         agent = self._life.agent._replace(carry=carry)
         self._life = self._life._replace(agent=agent, step=jax.tree.map(jnp.asarray, following))
-        if len(self._records) < self.agent.schedule.steps:
+        stride, steps = self.agent.learns_every, len(self._records)
+        if stride and steps % stride == 0:
+            data, part = stack(self._records[-stride:], axis=1), np.int32(steps // stride - 1)
+            self._life = learn_all(self.agent.learner, self.agent.meta, self._life, data, part)
+        if steps < self.agent.schedule.steps:
             return False
         self._adapt()
         return self.agent.learner.reset_each_phase

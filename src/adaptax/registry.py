@@ -22,12 +22,16 @@ from adaptax.envs.tabular import TabularMDP
 from adaptax.envs.treasure import MountainTreasure
 from adaptax.envs.two_step import TwoStep
 from adaptax.errors import ConfigError
+from adaptax.learners.dqn import DQN
+from adaptax.learners.hyper_dqn import HyperDQN
 from adaptax.learners.maml import FOMAML, MAML, MetaSGD
+from adaptax.learners.meta_dqn import MetaDQN
 from adaptax.learners.multi_task import MultiTask, Oracle
 from adaptax.learners.random import Random
 from adaptax.learners.reptile import Reptile
 from adaptax.learners.rl2 import RL2
 from adaptax.learners.scratch import Scratch
+from adaptax.learners.warm_start import WarmStart
 
 Entry = TypeVar("Entry")
 
@@ -38,6 +42,10 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "meta-sgd": MetaSGD,
     "reptile": Reptile,
     "scratch": Scratch,
+    "dqn": DQN,
+    "warm-start": WarmStart,
+    "meta-dqn": MetaDQN,
+    "hyper-dqn": HyperDQN,
     "multi-task": MultiTask,
     "oracle": Oracle,
     "random": Random,

@@ -5,6 +5,7 @@ import pytest
 from adaptax import testing
 from adaptax.adapters.on_host import OnHost
 from adaptax.envs.point import PointNavigation
+from adaptax.inner.by_td import ByTD
 from adaptax.registry import ENVIRONMENTS, LEARNERS
 from adaptax.testing.probes import CueRecall, GoalOnLine, IdentityTask
 from adaptax.testing.toys import Clock, Corridor, Target
@@ -19,7 +20,12 @@ def test_learner(name):
 
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name not in ("fomaml", "meta-sgd")])  # they are MAML
 def test_learner_with_continuous_actions(name):
-    tested = testing.bench(testing.small(LEARNERS[name]()), PointNavigation(horizon=4))
+    learner, env = testing.small(LEARNERS[name]()), PointNavigation(horizon=4)
+    if isinstance(learner, ByTD):
+        (problem,) = learner.bind(env.spec()).problems()
+        assert "discrete actions, and this environment's are continuous" in problem
+        return
+    tested = testing.bench(learner, env)
     testing.check_finite(tested)
     testing.check_traces(tested)
     testing.check_trained(tested)
@@ -36,6 +42,17 @@ def test_learner_that_normalises(name):
 @pytest.mark.parametrize("memory", ["attention", "linear-attention"])
 def test_learner_that_attends(memory):
     testing.check_learner(testing.small(LEARNERS["rl2"](memory=memory)), Clock(horizon=4))
+
+
+@pytest.mark.parametrize("name", ["meta-dqn", "hyper-dqn"])
+@pytest.mark.parametrize("features", ["statistics", "encoder"])
+def test_learner_that_is_not_told(name, features):
+    testing.check_learner(testing.small(LEARNERS[name](features=features)), Clock(horizon=4))
+
+
+@pytest.mark.parametrize("options", [{"dueling": True}, {"prioritised": True, "n_step": 3}])
+def test_learner_with_options(options):
+    testing.check_learner(testing.small(LEARNERS["dqn"](**options)), Clock(horizon=4))
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

@@ -16,7 +16,7 @@ import numpy as np
 from adaptax.core.env import HostEnvironment, Simulator
 from adaptax.core.evaluate import Lived, probe_life, scores
 from adaptax.core.learner import Learner
-from adaptax.core.lifetime import Life, adapted, conceive, copies_of, recorded, step_keys, streams
+from adaptax.core.lifetime import Life, adapted, conceive, copies_of, learned, recorded, step_keys, streams
 from adaptax.core.types import Lifetime, PRNGKey, PRNGKeys, PyTree, Schedule, Step, Task, Transition
 from adaptax.ops.returns import first_episode_return
 
@@ -106,9 +106,16 @@ def act_all(learner: Learner, meta: PyTree, lives: Life, keys: PRNGKeys, t: Any,
 
 
 def host_collect(
-    learner: Learner, meta: PyTree, lives: Life, simulators: Simulators, schedule: Schedule, explore: bool
+    learner: Learner,
+    meta: PyTree,
+    lives: Life,
+    simulators: Simulators,
+    schedule: Schedule,
+    explore: bool,
+    learning: bool,
 ) -> tuple[Life, Transition]:
-    """Acts for T steps in all copies of all tasks; the record has leaves `[B, T, E, ...]`."""
+    """Acts for T steps in all copies of all tasks, and learns on the way; the record has leaves `[B, T, E, ...]`."""
+    stride = learner.learns_every(schedule) if learning else 0
     act_keys, *seeds = phase_keys(lives, schedule)
     step_seeds, reset_seeds = map(np.asarray, seeds)
     records = []
@@ -127,6 +134,8 @@ def host_collect(
         records.append(Transition(now, chosen, reward, successor, terminated, truncated, extras))
         step = Step(following, chosen, reward, terminated | truncated)
         lives = lives._replace(agent=lives.agent._replace(carry=carry), step=step)
+        if stride and (t + 1) % stride == 0:
+            lives = learn_all(learner, meta, lives, stack(records[-stride:], axis=1), np.int32(t // stride))
     return lives, stack(records, axis=1)
 
 
@@ -148,6 +157,11 @@ def _simulate(sim: Simulator, action: Any, seed: np.ndarray, reset_seed: np.ndar
 adapt_all = eqx.filter_jit(
     lambda learner, meta, lives, data: jax.vmap(lambda life, d: adapted(learner, meta, life, d))(lives, data)
 )
+learn_all = eqx.filter_jit(
+    lambda learner, meta, lives, data, part: jax.vmap(lambda life, d: learned(learner, meta, life, d, part))(
+        lives, data
+    )
+)
 record_all = eqx.filter_jit(
     lambda learner, start, end, data: jax.vmap(lambda s, e, d: recorded(learner, s, e, d))(start, end, data)
 )
@@ -156,10 +170,10 @@ record_all = eqx.filter_jit(
 def host_phase(
     learner: Learner, meta: PyTree, lives: Life, simulators: Simulators, schedule: Schedule, explore: bool
 ) -> tuple[Life, Transition]:
-    """One phase of all lives: act for T steps, then adapt once."""
+    """One phase of all lives: act for T steps, learn on the way, then adapt once."""
     if learner.reset_each_phase:
         lives = host_restart(lives, simulators, restart_seeds(lives, schedule.copies))
-    lives, data = host_collect(learner, meta, lives, simulators, schedule, explore)
+    lives, data = host_collect(learner, meta, lives, simulators, schedule, explore, learning=True)
     return adapt_all(learner, meta, lives, data), data
 
 
@@ -192,7 +206,7 @@ def host_examine(
     def probe(lives: Life) -> None:
         start = jax.vmap(probe_life)(lives)
         start = host_restart(start, probes, restart_seeds(start, schedule.copies))
-        _, data = host_collect(learner, meta, start, probes, length, explore=False)
+        _, data = host_collect(learner, meta, start, probes, length, explore=False, learning=False)
         over = data.terminated | data.truncated
         could.append(np.asarray(jax.vmap(first_episode_return)(jnp.asarray(counted(data)), over)))
 

@@ -1,4 +1,7 @@
-"""The contract: five pure functions. A learner *is* its configuration; its fields are the hyper-parameters."""
+"""The contract: five pure functions, and a sixth for who learns on the way.
+
+A learner *is* its configuration; its fields are the hyper-parameters.
+"""
 
 import dataclasses
 from abc import abstractmethod
@@ -75,6 +78,16 @@ class Learner(eqx.Module):
     @abstractmethod
     def adapt(self, meta: PyTree, inner: PyTree, data: Transition, key: PRNGKey) -> PyTree:
         """The new `inner` after a phase; `data` has leaves `[T, E, ...]`. Slow adaptation lives here."""
+
+    def learns_every(self, schedule: Schedule) -> int:
+        """Steps between two calls of `learn` inside the phases of a life of this length; 0 is never."""
+        del schedule
+        return 0
+
+    def learn(self, meta: PyTree, inner: PyTree, data: Transition, key: PRNGKey) -> PyTree:
+        """The new `inner` after every `learns_every` steps of a phase; `data` is of these steps, `[t, E, ...]`."""
+        del meta, data, key
+        return inner
 
     @abstractmethod
     def update(self, meta: PyTree, lifetimes: Lifetime, key: PRNGKey) -> tuple[PyTree, Metrics]:

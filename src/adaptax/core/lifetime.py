@@ -5,6 +5,7 @@ loop here and the host loop in `core.host` draw the same numbers.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -52,6 +53,12 @@ def step_keys(key: PRNGKey, age: jax.Array, schedule: Schedule) -> tuple[PRNGKey
     now = jax.random.fold_in(streams(key).steps, age)
     act, step, reset = (moments(copies_of(now, purpose, schedule.copies)) for purpose in range(3))
     return act, step, reset
+
+
+def learn_key(key: PRNGKey, age: jax.Array, part: jax.Array | int) -> PRNGKey:
+    """The key of one call of `learn` in a phase."""
+    now = jax.random.fold_in(streams(key).steps, age)
+    return jax.random.fold_in(jax.random.fold_in(now, 3), part)  # after the three purposes of `step_keys`
 
 
 def where(condition: jax.Array, new: PyTree, old: PyTree) -> PyTree:
@@ -112,14 +119,41 @@ def _act_and_step(learner: Learner, env: Environment, meta: PyTree, life: Life, 
 def live_phase(
     learner: Learner, env: Environment, meta: PyTree, life: Life, schedule: Schedule, explore: bool
 ) -> tuple[Life, Transition]:
-    """One phase: act for T steps, then adapt once."""
+    """One phase: act for T steps, learn on the way, then adapt once."""
     if learner.reset_each_phase:
         env_state, step = restart(
             env, life.task, copies_of(streams(life.key).resets, life.age, schedule.copies), life.step
         )
         life = life._replace(env_state=env_state, step=step)
-    life, data = collect(learner, env, meta, life, step_keys(life.key, life.age, schedule), explore)
+    keys, every = step_keys(life.key, life.age, schedule), learner.learns_every(schedule)
+    acting = partial(collect, learner, env, meta, explore=explore)
+    life, data = act_and_learn(learner, meta, life, keys, acting, every) if every else acting(life, keys=keys)
     return adapted(learner, meta, life, data), data
+
+
+def act_and_learn(
+    learner: Learner, meta: PyTree, life: Life, keys: PyTree, acting: Callable, every: int
+) -> tuple[Life, Transition]:
+    """A phase of acting, with `learn` after every so many steps."""
+
+    def part(now: Life, given: tuple[PyTree, jax.Array]) -> tuple[Life, Transition]:
+        now, data = acting(now, keys=given[0])
+        return learned(learner, meta, now, data, given[1]), data
+
+    life, data = jax.lax.scan(part, life, in_parts(keys, every))
+    return life, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), data)
+
+
+def in_parts(tree: PyTree, steps: int) -> tuple[PyTree, jax.Array]:
+    """`[T, ...]` as `[T / steps, steps, ...]`, with the numbers of the parts."""
+    parts = jax.tree.map(lambda x: x.reshape(-1, steps, *x.shape[1:]), tree)
+    return parts, jnp.arange(jax.tree.leaves(parts)[0].shape[0], dtype=jnp.int32)
+
+
+def learned(learner: Learner, meta: PyTree, life: Life, data: Transition, part: jax.Array) -> Life:
+    """The life after what is learned on the way, from one part of a phase."""
+    inner = learner.learn(meta, life.agent.inner, data, learn_key(life.key, life.age, part))
+    return life._replace(agent=life.agent._replace(inner=inner))
 
 
 def adapted(learner: Learner, meta: PyTree, life: Life, data: Transition) -> Life:
@@ -156,7 +190,7 @@ def replay(
 ) -> PyTree:
     r"""What `judge` says of each phase, as a differentiable function of `meta`: the path of every meta-gradient.
 
-    $\phi_0$ comes from `begin`, $\phi_{k+1}$ from the very `adapt` that acted, and phase k is judged by
+    $\phi_0$ comes from `begin`, $\phi_{k+1}$ from the very `learn` and `adapt` that acted, and phase k is judged by
     `judge(phi_k, data_k)`. It folds: no stack of inner states is kept.
 
     Args:
@@ -172,8 +206,13 @@ def replay(
     """
     phases = life.data.reward.shape[0]
     key_adapt = streams(life.key).adapt
+    every = learner.learns_every(Schedule(*life.data.reward.shape))
 
     def adapt(inner: PyTree, data: Transition, k: jax.Array) -> PyTree:
+        if every:
+            learn = lambda now, x: learner.learn(meta, now, x[0], learn_key(life.key, life.age + k, x[1]))
+            parts = in_parts(data, every)
+            inner, _ = jax.lax.scan(lambda now, x: (learn(now, x), None), inner, parts)
         return learner.adapt(meta, inner, data, jax.random.fold_in(key_adapt, life.age + k))
 
     adapt = jax.checkpoint(adapt) if remat else adapt

@@ -29,10 +29,14 @@ def clipped_adam(
         return jnp.asarray(learning_rate * left, float)
 
     # eps as in PPO's reference implementation (openai/baselines, ppo2)
-    chain = optax.chain(optax.clip_by_global_norm(max_gradient), optax.adam(rate, eps=1e-5))
+    return lenient(optax.chain(optax.clip_by_global_norm(max_gradient), optax.adam(rate, eps=1e-5)))
+
+
+def lenient(chain: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same where types are promoted strictly: optax raises a float to an int32 power."""
 
     def update(updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None) -> tuple:
-        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an int32 power
+        with jax.numpy_dtype_promotion("standard"):
             return chain.update(updates, state, params)
 
     return optax.GradientTransformation(chain.init, update)

@@ -1,0 +1,214 @@
+"""What the learners share that make a Q-network for a task from what is known of it, and train that across tasks."""
+
+from abc import abstractmethod
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from adaptax.core.learner import Privilege
+from adaptax.core.lifetime import where
+from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Transition
+from adaptax.fields import Count, Fraction, Positive
+from adaptax.inner.by_gradient import life_of
+from adaptax.inner.by_td import ByTD, life_returns
+from adaptax.inner.replay import Drawn, Experience, empty, experience, followed
+from adaptax.inner.td import Learning
+from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
+from adaptax.ops.optimise import clipped_adam
+
+Source = Literal["descriptor", "statistics", "encoder"]
+
+
+class Lives(NamedTuple):
+    """Lives in many tasks, the last R of them; leaves `[R, L, E, ...]`."""
+
+    kept: Experience
+    told: Float[Array, "R n F"]  # what was known of the task of each
+    written: Int[Array, ""]
+
+
+class Meta(NamedTuple):
+    """Outer state."""
+
+    params: PyTree
+    target: PyTree
+    optimiser: optax.OptState
+    lives: Lives
+    moments: Moments  # of what is known of tasks
+    updates: Int[Array, ""]  # meta-steps made
+
+
+class Conditioned(ByTD):
+    r"""A Q-network for each task, $\phi = G_\theta(x)$, made from its features x; TD learning goes on from there.
+
+    G is trained across tasks: the outer loop keeps what many lives recorded and descends
+    $\mathrm{mean}_{T, (s, a)} H(Q_{G_\theta(x_T)}(s, a) - y)$ through G, with targets from a slow copy of $\theta$.
+    Lives in training are no longer than the warm-up and so only act.
+
+    Attributes:
+        phases: Phases of a training life, beside the first one where that is random.
+        features: Where x comes from: the task's descriptor, or a first phase of random steps, of which fixed
+            statistics are taken or which a learned encoder reads.
+        lives: Lives that the outer loop keeps.
+        outer_updates: Outer gradient steps in a meta-step.
+        outer_tasks: Lives behind one such step.
+        outer_batch: Experiences from each of them.
+        outer_polyak: How far the slow copy follows at each step.
+        learning_rate: Step size of the outer loop, falling linearly to zero over the training.
+        max_gradient: Global norm that outer gradients are clipped to.
+        explored: Part of the training over which the share of random actions at birth falls from 1 to `epsilon`.
+    """
+
+    phases: Count = 1
+    features: Source = "descriptor"
+    lives: Count = 2000
+    outer_updates: Count = 8
+    outer_tasks: Count = 32
+    outer_batch: Count = 32
+    outer_polyak: Fraction = 0.01
+    learning_rate: Positive = 1e-3
+    max_gradient: Positive = 10.0
+    explored: Fraction = 0.5
+
+    @abstractmethod
+    def fresh(self, key: PRNGKey) -> PyTree:
+        r"""Parameters $\theta$ to begin the training with."""
+
+    @abstractmethod
+    def made(self, params: PyTree, told: Float[Array, "n F"]) -> PyTree:
+        r"""$\phi = G_\theta(x)$, the parameters of `network`, from a sequence of n task features."""
+
+    @property
+    def privileged(self) -> Privilege:  # type: ignore[override]
+        """Who reads the descriptor must be told it."""
+        return "always" if self.features == "descriptor" else "never"
+
+    @property
+    def random_steps(self) -> int:  # type: ignore[override]
+        """Steps of the first phase, where what is known of a task comes from it."""
+        schedule = self.schedule()
+        return 0 if self.features == "descriptor" else schedule.steps * schedule.copies
+
+    @property
+    def told_shape(self) -> tuple[int, int]:
+        """How many features a task is known by, and how many of such rows there are."""
+        spec = self.bound
+        row = 2 * spec.observation.size + spec.action.size + 2
+        shapes = {
+            "descriptor": (1, spec.descriptor),
+            "statistics": (1, (row + 1) * (row + 2) // 2),
+            "encoder": (self.random_steps, row),
+        }
+        return shapes[self.features]
+
+    def schedule(self, episodes: int | None = None) -> Schedule:
+        """As many phases as hold so many episodes, or the usual ones and a random one before them."""
+        usual = self.phases + (self.features != "descriptor")
+        return life_of(self.bound.episode_steps, episodes, usual, self.phase_steps, self.copies)
+
+    def problems(self) -> list[str]:
+        """As many lives must be kept as come at once."""
+        wrong = ByTD.problems(self)
+        if self.lives < self.tasks:
+            wrong.append(f"lives is {self.lives}; it must hold the {self.tasks} tasks of a meta-step")
+        return wrong
+
+    def init(self, key: PRNGKey) -> Meta:
+        """Fresh parameters, and no lives."""
+        params, schedule, spec = self.fresh(key), self.schedule(), self.bound
+        life = empty(spec.observation, spec.action, schedule.phases * schedule.steps, schedule.copies).kept
+        kept = jax.tree.map(lambda x: jnp.zeros((self.lives, *x.shape), x.dtype), life)
+        lives = Lives(kept, jnp.zeros((self.lives, *self.told_shape)), jnp.zeros((), jnp.int32))
+        moments = nothing_seen(self.told_shape[1])
+        return Meta(params, params, self._optimiser().init(params), lives, moments, jnp.zeros((), jnp.int32))
+
+    def told(self, data: Transition) -> Float[Array, "n F"]:
+        """What the steps `[T, E, ...]` of a phase tell of a task: each of them, or their second moments."""
+        spec = self.bound
+        rows = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]), experience(data))
+        seen = jax.vmap(spec.observation.encode)(rows.observation)
+        numbers = jnp.stack([rows.reward, rows.terminated.astype(float)], 1)
+        change = jax.vmap(spec.observation.encode)(rows.next_observation) - seen
+        row = jnp.concatenate([seen, jax.vmap(spec.action.encode)(rows.action), numbers, change], 1)
+        if self.features == "encoder":
+            return row
+        row = jnp.concatenate([jnp.ones_like(row[:, :1]), row], 1)
+        return (row.T @ row / row.shape[0])[jnp.triu_indices(row.shape[1])][None]
+
+    def start(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> PyTree:
+        """The network for this task or, where nothing is known yet, for the mean of all."""
+        del key
+        told = jnp.broadcast_to(meta.moments.mean, self.told_shape) if descriptor is None else descriptor[None]
+        return self._made(meta, told)
+
+    def _made(self, meta: Meta, told: Array) -> PyTree:
+        return self.made(meta.params, jax.vmap(normalised, (None, 0))(meta.moments, told))
+
+    def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
+        """Early in the training, more."""
+        progress = meta.updates.astype(float) / jnp.maximum(self.explored * self.meta_steps, 1.0)
+        return jnp.maximum(self.inner.explored(lived), 1.0 - progress)
+
+    def adapt(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
+        """After a first phase of random steps, the network that these call for."""
+        del key
+        if self.features == "descriptor":
+            return inner
+        made = self.inner.begin(self._made(meta, self.told(data)), self.copies)._replace(replay=inner.replay)
+        return where(data.extras[0, 0] == 0, made, inner)
+
+    def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
+        """Keeps the lives, and descends the TD loss of kept ones through what makes their networks."""
+        meta, optimiser = self._with(meta, lifetimes), self._optimiser()
+
+        def descend(now: Meta, key: PRNGKey) -> tuple[Meta, Metrics]:
+            told, drawn = self._drawn(now, key)
+            loss, gradient = jax.value_and_grad(self._loss)(now.params, now.target, told, drawn)
+            change, state = optimiser.update(gradient, now.optimiser)
+            params = optax.apply_updates(now.params, change)
+            target = optax.incremental_update(params, now.target, self.outer_polyak)
+            return now._replace(params=params, target=target, optimiser=state), {"td_loss": loss}
+
+        meta, metrics = jax.lax.scan(descend, meta, jax.random.split(key, self.outer_updates))
+        meta = meta._replace(updates=meta.updates + 1)
+        return meta, jax.tree.map(jnp.mean, metrics) | life_returns(lifetimes.data)
+
+    def _optimiser(self) -> optax.GradientTransformation:
+        return clipped_adam(self.learning_rate, self.max_gradient, self.meta_steps * self.outer_updates)
+
+    def _with(self, meta: Meta, lifetimes: Lifetime) -> Meta:
+        """With the lives of this meta-step in place of the oldest."""
+        if lifetimes.descriptor is None:
+            told = jax.vmap(self.told)(jax.tree.map(lambda x: x[:, 0], lifetimes.data))
+        else:
+            told = lifetimes.descriptor[:, None]
+        rows = (meta.lives.written + jnp.arange(self.tasks, dtype=jnp.int32)) % self.lives
+        new = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), experience(lifetimes.data))
+        put = lambda old, x: old.at[rows].set(x)
+        lives = Lives(
+            jax.tree.map(put, meta.lives.kept, new), put(meta.lives.told, told), meta.lives.written + self.tasks
+        )
+        return meta._replace(lives=lives, moments=seen(meta.moments, told.reshape(-1, told.shape[-1])))
+
+    def _drawn(self, meta: Meta, key: PRNGKey) -> tuple[Float[Array, "G n F"], Drawn]:
+        """What was known of the tasks of some kept lives, and experience from each of them."""
+        key_life, key_step = jax.random.split(key)
+        held = jnp.minimum(meta.lives.written, self.lives)
+        lives = jax.random.randint(key_life, (self.outer_tasks,), 0, held)
+        steps, copies = meta.lives.kept.reward.shape[1:]
+
+        def of_life(life: Array, key: PRNGKey) -> Drawn:
+            index = jax.random.randint(key, (self.outer_batch,), 0, (steps - self.n_step + 1) * copies)
+            kept = jax.tree.map(lambda x: x[life], meta.lives.kept)
+            return followed(kept, index // copies, index % copies, self.n_step, self.discount)
+
+        drawn = jax.vmap(of_life)(lives, jax.random.split(key_step, self.outer_tasks))
+        return jax.vmap(jax.vmap(normalised, (None, 0)), (None, 0))(meta.moments, meta.lives.told[lives]), drawn
+
+    def _loss(self, params: PyTree, target: PyTree, told: Float[Array, "G n F"], drawn: Drawn) -> Float[Array, ""]:
+        """The TD loss of the networks that are made for some tasks."""
+        one = lambda told, drawn: self.inner.loss(self.made(params, told), self.made(target, told), drawn)[0]
+        return jnp.mean(jax.vmap(one)(told, drawn))

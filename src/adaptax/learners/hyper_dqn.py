@@ -1,0 +1,53 @@
+"""Hypernetwork DQN: a recurrent network reads what is known of a task and puts out a whole Q-network."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from adaptax.core.types import PRNGKey, PyTree
+from adaptax.fields import Count
+from adaptax.inner.conditioned import Conditioned
+from adaptax.nn.hyper import hyper_network
+from adaptax.nn.net import PureNet, mlp
+from adaptax.nn.recurrent import gru
+
+
+class HyperDQN(Conditioned):
+    r"""$\phi = H_\theta(\mathrm{GRU}_\theta(x_1 \dots x_n))$: all weights and biases of the Q-network of a task.
+
+    x is what a first phase of random steps told, step by step; or one row, the task's descriptor or second moments of
+    these steps, which a plain layer reads. TD learning goes on from $\phi$.
+
+    Attributes:
+        recurrent: Units of what reads the features.
+        trunk: Units in each of the two layers between it and the heads.
+        chunk: Parameters that come out of one head at once; see `nn.hyper`.
+    """
+
+    recurrent: Count = 64
+    trunk: Count = 128
+    chunk: Count = 10_000
+
+    @property
+    def reader(self) -> PureNet:
+        """What reads a sequence of task features."""
+        rows, size = self.told_shape
+        if rows > 1:
+            sequence = gru(size, self.recurrent)
+            return PureNet(sequence.init, lambda params, told: sequence.unroll(params, told)[-1])
+        row = mlp((size, self.recurrent), last_gain=1.0)
+        return PureNet(row.init, lambda params, told: jnp.tanh(row.apply(params, told[0])))
+
+    @property
+    def maker(self) -> PureNet:
+        """What puts out the Q-network."""
+        return hyper_network(self.network, self.recurrent, self.trunk, self.chunk)
+
+    def fresh(self, key: PRNGKey) -> PyTree:
+        """What reads, and what makes."""
+        key_reader, key_maker = jax.random.split(key)
+        return {"reader": self.reader.init(key_reader), "maker": self.maker.init(key_maker)}
+
+    def made(self, params: PyTree, told: Float[Array, "n F"]) -> PyTree:
+        """The Q-network that these features call for."""
+        return self.maker.apply(params["maker"], self.reader.apply(params["reader"], told))
