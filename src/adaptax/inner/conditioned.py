@@ -142,9 +142,10 @@ class Conditioned(ByTD):
         """The network for this task or, where nothing is known yet, for the mean of all."""
         del key
         told = jnp.broadcast_to(meta.moments.mean, self.told_shape) if descriptor is None else descriptor[None]
-        return self._made(meta, told)
+        return self.made_for(meta, told)
 
-    def _made(self, meta: Meta, told: Array) -> PyTree:
+    def made_for(self, meta: Meta, told: Float[Array, "n F"]) -> PyTree:
+        r"""$\phi$ from task features as they were told."""
         return self.made(meta.params, jax.vmap(normalised, (None, 0))(meta.moments, told))
 
     def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
@@ -157,7 +158,7 @@ class Conditioned(ByTD):
         del key
         if self.features == "descriptor":
             return inner
-        made = self.inner.begin(self._made(meta, self.told(data)), self.copies)._replace(replay=inner.replay)
+        made = self.inner.begin(self.made_for(meta, self.told(data)), self.copies)._replace(replay=inner.replay)
         return where(data.extras[0, 0] == 0, made, inner)
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:

@@ -78,7 +78,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("rl2", "grid-navigation"): {"default": RL2_GRID | {"entropy": 0.06, "learning_rate": 5e-3}},
     ("rl2", "point-navigation"): {"default": RL2_POINT | {"discount": 0.99, "learning_rate": 4e-3}},
     # with less entropy it commits itself to a part of the room
-    ("rl2", "dark-room"): {"default": RL2_LONG | {"meta_steps": 900, "entropy": 0.03}},
+    ("rl2", "dark-room"): {"default": RL2_LONG | {"meta_steps": 900, "entropy": 0.06}},
     # a search for the door pays late, and only who remembers both places: a GRU alone stops at fetching the key
     ("rl2", "dark-key-door"): {
         "default": RL2_LONG

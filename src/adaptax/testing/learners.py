@@ -20,7 +20,7 @@ from adaptax.adapters.on_host import OnHost
 from adaptax.adapters.wrapper import Wrapper
 from adaptax.core.env import Environment, TaskSplit
 from adaptax.core.host import host_lifetimes
-from adaptax.core.learner import Learner, traced
+from adaptax.core.learner import AnyLearner, Learner, traced
 from adaptax.core.lifetime import Life, born, live_phase, recorded, replay
 from adaptax.core.trainer import TrainState, draw, init_states, run_chunk
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PRNGKeys, PyTree, Task
@@ -32,7 +32,7 @@ SMALL |= {"phases": 2, "warm_up": 4, "replay": 64, "batch": 4, "lives": 8, "oute
 SMALL |= {"trunk": 8, "recurrent": 8, "latent": 4}
 
 
-def small(learner: Learner) -> Learner:
+def small(learner: AnyLearner) -> AnyLearner:
     """The learner with its common size fields as small as they may be, for tests."""
     names = {field.name for field in dataclasses.fields(learner)}
     return dataclasses.replace(learner, **{name: size for name, size in SMALL.items() if name in names})

@@ -1,0 +1,73 @@
+"""What is known of a task, and the Q-network that is made from it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax import testing
+from adaptax.core.lifetime import born, live_phase
+from adaptax.core.types import Step, Transition
+from adaptax.envs.grid import GridNavigation
+from adaptax.learners.hyper_dqn import HyperDQN
+from adaptax.learners.meta_dqn import MetaDQN
+from adaptax.testing.toys import Clock
+
+ENV = GridNavigation()
+
+
+def bound(learner, **fields):
+    return testing.small(learner(**fields)).bind(ENV.spec(), 10)
+
+
+def test_second_moments_by_hand():
+    learner = testing.small(MetaDQN(features="statistics")).bind(Clock(horizon=4).spec())
+    size, actions = learner.bound.observation.size, learner.bound.action.size
+    observation = jnp.arange(2 * size, dtype=float).reshape(2, 1, size)
+    step = Step(observation, jnp.zeros((2, 1), jnp.int32), jnp.zeros((2, 1)), jnp.zeros((2, 1), bool))
+    ends = jnp.array([[False], [True]])
+    action = jnp.array([[0], [1]], jnp.int32)
+    data = Transition(step, action, jnp.array([[2.0], [-1.0]]), 2 * observation + 1, ends, ~ends, ())
+    rows = []
+    for t, (reward, ended) in enumerate([(2.0, 0.0), (-1.0, 1.0)]):
+        seen, one_hot = np.asarray(observation[t, 0]), np.eye(actions)[t]
+        rows.append(np.concatenate([[1.0], seen, one_hot, [reward, ended], seen + 1]))
+    moments = sum(np.outer(row, row) for row in rows) / 2
+    told = learner.told(data)
+    assert told.shape == learner.told_shape == (1, len(rows[0]) * (len(rows[0]) + 1) // 2)
+    np.testing.assert_allclose(told[0], moments[np.triu_indices(len(rows[0]))], rtol=1e-6)
+
+
+@pytest.mark.parametrize("learner", [MetaDQN, HyperDQN])
+@pytest.mark.parametrize("features", ["statistics", "encoder"])
+def test_the_first_phase_is_random_and_then_the_network_is_made(learner, features):
+    learner = bound(learner, features=features)
+    meta = learner.init(jax.random.key(0))
+    params = jax.tree.map(lambda x: x + 0.1 * jax.random.normal(jax.random.key(1), x.shape), meta.params)
+    meta = meta._replace(params=params, updates=jnp.array(10, jnp.int32))
+    life = born(learner, ENV, meta, ENV.tasks.test(jax.random.key(2)), jax.random.key(3), learner.copies)
+    schedule = learner.schedule()
+    assert schedule.phases == learner.phases + 1 and learner.random_steps == schedule.steps * learner.copies
+    first, data = live_phase(learner, ENV, meta, life, schedule, True)
+    shares = np.bincount(np.asarray(data.action).ravel(), minlength=5) / data.action.size
+    assert (abs(shares - 0.2) < 0.2).all()
+    expected = learner.made_for(meta, learner.told(data))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), first.agent.inner.params, expected)
+    assert int(first.agent.inner.updates) == 0
+    moved = jax.tree.map(lambda x, y: float(jnp.max(jnp.abs(x - y))), expected, life.agent.inner.params)
+    assert max(jax.tree.leaves(moved)) > 1e-3, "what was lived does not change the network"
+    second, _ = live_phase(learner, ENV, meta, first, schedule, True)
+    assert int(second.agent.inner.updates) > 0, "TD learning goes on from there"
+    third = learner.adapt(
+        meta, second.agent.inner, live_phase(learner, ENV, meta, second, schedule, True)[1], jax.random.key(0)
+    )
+    jax.tree.map(np.testing.assert_array_equal, third.params, second.agent.inner.params)
+
+
+def test_who_is_told_lives_in_its_task_from_birth_on():
+    learner = bound(HyperDQN)
+    meta = learner.init(jax.random.key(0))
+    meta = meta._replace(params=jax.tree.map(lambda x: x + 0.1, meta.params))
+    one, other = (learner.begin(meta, jax.random.key(0), d)[0].params for d in (jnp.zeros(2), jnp.ones(2)))
+    assert any(not np.allclose(x, y) for x, y in zip(*map(jax.tree.leaves, (one, other)), strict=True))
+    assert learner.privileged == "always" and bound(HyperDQN, features="encoder").privileged == "never"
