@@ -27,6 +27,7 @@ from adaptax.learners.hyper_dqn import HyperDQN
 from adaptax.learners.maml import FOMAML, MAML, MetaSGD
 from adaptax.learners.meta_dqn import MetaDQN
 from adaptax.learners.multi_task import MultiTask, Oracle
+from adaptax.learners.q_init import QInit
 from adaptax.learners.random import Random
 from adaptax.learners.reptile import Reptile
 from adaptax.learners.rl2 import RL2
@@ -44,6 +45,7 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "scratch": Scratch,
     "dqn": DQN,
     "warm-start": WarmStart,
+    "q-init": QInit,
     "meta-dqn": MetaDQN,
     "hyper-dqn": HyperDQN,
     "multi-task": MultiTask,

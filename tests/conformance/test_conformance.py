@@ -50,6 +50,11 @@ def test_learner_that_is_not_told(name, features):
     testing.check_learner(testing.small(LEARNERS[name](features=features)), Clock(horizon=4))
 
 
+@pytest.mark.parametrize("method", ["fomaml", "reptile"])
+def test_learner_of_an_initialisation(method):
+    testing.check_learner(testing.small(LEARNERS["q-init"](method=method)), Clock(horizon=4))
+
+
 @pytest.mark.parametrize("options", [{"dueling": True}, {"prioritised": True, "n_step": 3}])
 def test_learner_with_options(options):
     testing.check_learner(testing.small(LEARNERS["dqn"](**options)), Clock(horizon=4))

@@ -32,7 +32,7 @@ def test_second_moments_by_hand():
     for t, (reward, ended) in enumerate([(2.0, 0.0), (-1.0, 1.0)]):
         seen, one_hot = np.asarray(observation[t, 0]), np.eye(actions)[t]
         rows.append(np.concatenate([[1.0], seen, one_hot, [reward, ended], seen + 1]))
-    moments = sum(np.outer(row, row) for row in rows) / 2
+    moments = np.mean([np.outer(row, row) for row in rows], 0)
     told = learner.told(data)
     assert told.shape == learner.told_shape == (1, len(rows[0]) * (len(rows[0]) + 1) // 2)
     np.testing.assert_allclose(told[0], moments[np.triu_indices(len(rows[0]))], rtol=1e-6)

@@ -76,6 +76,7 @@ class ByTD(Learner):
     objective = "phase_return"
 
     random_steps: ClassVar[int] = 0  # at birth, before anything is learned
+    learns_in_training: ClassVar[bool] = True  # whether training lives are there to make updates in
 
     @abstractmethod
     def start(self, meta: PyTree, key: PRNGKey, descriptor: Array | None) -> PyTree:
@@ -126,12 +127,15 @@ class ByTD(Learner):
         return -(-(self.steps or self.bound.episode_steps) // self.update_every) * self.update_every
 
     def problems(self) -> list[str]:
-        """Actions must be countable, and a replay must hold what is drawn from it."""
-        wrong = []
+        """Actions must be countable, a replay must hold what is drawn from it, and a life outlast its warm-up."""
+        wrong, least = [], max(-(-self.batch // self.copies), self.update_every, self.n_step)
         if self.spec is not None and not isinstance(self.spec.action, Discrete):
             wrong.append("deep Q-learning chooses among discrete actions, and this environment's are continuous")
-        if self.replay * self.copies < self.batch:
-            wrong.append(f"replay is {self.replay}; it must hold a batch of {self.batch}")
+        if self.replay < least:
+            wrong.append(f"replay is {self.replay}; a batch, n_step and update_every need {least} steps of each copy")
+        if self.spec is not None and self.learns_in_training and not self.learns_every(schedule := self.schedule()):
+            lived = schedule.phases * schedule.steps * schedule.copies
+            wrong.append(f"warm_up is {self.warm_up}, and a training life has {lived} steps: nothing would be learned")
         return wrong
 
     def begin(self, meta: PyTree, key: PRNGKey, descriptor: Array | None) -> tuple[Learning, Int[Array, ""]]:

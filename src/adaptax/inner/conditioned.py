@@ -73,6 +73,8 @@ class Conditioned(ByTD):
     max_gradient: Positive = 10.0
     explored: Fraction = 0.5
 
+    learns_in_training = False
+
     @abstractmethod
     def fresh(self, key: PRNGKey) -> PyTree:
         r"""Parameters $\theta$ to begin the training with."""
@@ -111,7 +113,7 @@ class Conditioned(ByTD):
 
     def problems(self) -> list[str]:
         """As many lives must be kept as come at once."""
-        wrong = ByTD.problems(self)
+        wrong = super().problems()
         if self.lives < self.tasks:
             wrong.append(f"lives is {self.lives}; it must hold the {self.tasks} tasks of a meta-step")
         return wrong

@@ -119,9 +119,9 @@ OwnLoss = Callable[[PolicyGradient, PyTree, Transition], Float[Array, ""]]
 
 
 def sgd_step(
-    loss: Callable[[PyTree, Transition], Float[Array, ""]],
+    loss: Callable[[PyTree, PyTree], Float[Array, ""]],
     params: PyTree,
-    data: Transition,
+    data: PyTree,
     step_size: PyTree | Array | float,
     first_order: bool = False,
 ) -> PyTree:
@@ -130,7 +130,7 @@ def sgd_step(
     Args:
         loss: The inner loss L.
         params: $\phi$.
-        data: One phase, leaves `[T, E, ...]`.
+        data: What it is of: one phase, leaves `[T, E, ...]`, or a batch.
         step_size: $\alpha$: a scalar, or a tree like `params` with one (broadcastable) entry a leaf.
         first_order: Stop the meta-gradient at $\nabla L$ (FOMAML: no second derivatives).
     """

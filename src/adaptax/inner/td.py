@@ -127,6 +127,7 @@ class TD(NamedTuple):
         )
         after = (params, jax.tree.map(follows, now.target, params), optimiser, updates)
         ready = (self.lived(now) >= self.warm_up) & (self.lived(now) > self.random_steps)
+        ready &= now.replay.written >= self.steps
         after = jax.tree.map(lambda new, old: jnp.where(ready, new, old), after, tuple(now[:4]))
         return Learning(*after, replay=self._judged(now.replay, drawn, errors))
 
