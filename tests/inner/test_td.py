@@ -160,6 +160,27 @@ def test_what_surprises_is_drawn_more_often():
     assert (priority[5:] == 0).all()
 
 
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("optimiser", [optax.sgd(0.1), optax.adam(0.01, eps_root=1e-16)])
+def test_the_gradient_through_updates_equals_finite_differences(optimiser):
+    """Targets are made of what the life began with, so they have a part in it."""
+    rule = RULE._replace(optimiser=lenient(optimiser))
+    data = [jax.tree.map(lambda x: x.astype(float) if x.dtype == jnp.float32 else x, steps(i, 2)) for i in (0, 2, 4)]
+
+    def after(table):
+        now = rule.begin(table, 1)
+        for i, part in enumerate(data):
+            now = rule.learn(now, part, jax.random.key(i))
+        return jnp.sum(now.params * jnp.arange(10.0).reshape(5, 2))
+
+    table = jnp.asarray(Q, float) + 0.1 * jax.random.normal(jax.random.key(0), (5, 2))
+    gradient = jax.grad(after)(table)
+    for place in np.ndindex(5, 2):
+        shift = jnp.zeros((5, 2)).at[place].set(1e-6)
+        slope = (after(table + shift) - after(table - shift)) / 2e-6
+        np.testing.assert_allclose(gradient[place], slope, rtol=1e-4, atol=1e-6)
+
+
 def test_random_actions_become_rarer():
     rule = RULE._replace(epsilon=(1.0, 0.2), epsilon_steps=8.0)
     lived = jnp.arange(0, 12, 2, dtype=jnp.int32)

@@ -1,5 +1,6 @@
 """What the learners share that adapt a Q-network by deep Q-learning within a life."""
 
+import math
 from abc import abstractmethod
 from typing import ClassVar
 
@@ -18,6 +19,8 @@ from adaptax.ops.optimise import lenient
 from adaptax.ops.returns import sequence_returns, sequences
 from adaptax.ops.spaces import Discrete
 
+LEAST_STEPS = 100  # of a phase: each is judged by a whole episode
+
 
 class ByTD(Learner):
     r"""A life of deep Q-learning: the network acts, what was lived is kept, and every few steps an update is made.
@@ -29,7 +32,7 @@ class ByTD(Learner):
         tasks: Tasks in a meta-step.
         copies: Environment copies in one task.
         phases: Phases of a training life.
-        steps: Steps in a phase; None is one longest episode, or the next multiple of `update_every`.
+        steps: Steps in a phase, a multiple of `update_every`; None is so many longest episodes as make a hundred.
         update_every: Steps in each copy between two updates.
         hidden: Units in each of the two layers of the network.
         dueling: Value and advantages apart (Wang et al., 2015, arXiv:1511.06581).
@@ -44,7 +47,7 @@ class ByTD(Learner):
         polyak: Fraction of the way to the network that the target moves; 1 goes all the way.
         epsilon: Share of random actions at birth.
         last_epsilon: Share of random actions in the end.
-        epsilon_steps: Steps over which it falls from the one to the other.
+        epsilon_steps: Steps, in all copies, over which it falls from the one to the other.
         prioritised: Draw more often what was surprising.
         priority: Exponent of the error in how often it is drawn, where `prioritised`.
         correction: How far weights make up for that: 0 not at all, 1 wholly.
@@ -101,9 +104,9 @@ class ByTD(Learner):
             network=self.network,
             observation=spec.observation,
             action=spec.action,
-            optimiser=lenient(optax.adam(self.inner_lr)),
+            optimiser=lenient(optax.adam(self.inner_lr, eps_root=1e-16)),  # so that meta-gradients are no NaN
             discount=self.discount,
-            steps=self.n_step,
+            n_step=self.n_step,
             double=self.double,
             batch=self.batch,
             capacity=self.replay,
@@ -123,19 +126,25 @@ class ByTD(Learner):
 
     @property
     def phase_steps(self) -> int:
-        """Steps in a phase, a multiple of those between updates."""
-        return -(-(self.steps or self.bound.episode_steps) // self.update_every) * self.update_every
+        """Steps in a phase; by default so many longest episodes as make a hundred steps, and whole updates."""
+        least = math.lcm(self.bound.episode_steps, self.update_every)
+        return self.steps or least * math.ceil(LEAST_STEPS / least)
 
     def problems(self) -> list[str]:
         """Actions must be countable, a replay must hold what is drawn from it, and a life outlast its warm-up."""
         wrong, least = [], max(-(-self.batch // self.copies), self.update_every, self.n_step)
         if self.spec is not None and not isinstance(self.spec.action, Discrete):
             wrong.append("deep Q-learning chooses among discrete actions, and this environment's are continuous")
+        if self.steps and self.steps % self.update_every:
+            wrong.append(f"steps is {self.steps}; it must be a multiple of update_every, {self.update_every}")
         if self.replay < least:
             wrong.append(f"replay is {self.replay}; a batch, n_step and update_every need {least} steps of each copy")
         if self.spec is not None and self.learns_in_training and not self.learns_every(schedule := self.schedule()):
             lived = schedule.phases * schedule.steps * schedule.copies
-            wrong.append(f"warm_up is {self.warm_up}, and a training life has {lived} steps: nothing would be learned")
+            wrong.append(
+                f"warm_up is {self.warm_up}, and a training life has {lived} steps: nothing would be learned; "
+                "give it more phases, or a shorter warm_up"
+            )
         return wrong
 
     def begin(self, meta: PyTree, key: PRNGKey, descriptor: Array | None) -> tuple[Learning, Int[Array, ""]]:

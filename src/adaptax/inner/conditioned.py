@@ -46,7 +46,7 @@ class Conditioned(ByTD):
 
     G is trained across tasks: the outer loop keeps what many lives recorded and descends
     $\mathrm{mean}_{T, (s, a)} H(Q_{G_\theta(x_T)}(s, a) - y)$ through G, with targets from a slow copy of $\theta$.
-    Lives in training are no longer than the warm-up and so only act.
+    Lives in training only act; TD learning is for longer ones.
 
     Attributes:
         phases: Phases of a training life, beside the first one where that is random.
@@ -59,7 +59,8 @@ class Conditioned(ByTD):
         outer_polyak: How far the slow copy follows at each step.
         learning_rate: Step size of the outer loop, falling linearly to zero over the training.
         max_gradient: Global norm that outer gradients are clipped to.
-        explored: Part of the training over which the share of random actions at birth falls from 1 to `epsilon`.
+        epsilon: Share of random actions at birth, once the training is over.
+        random_until: Part of the training over which this share falls from 1.
     """
 
     phases: Count = 1
@@ -71,7 +72,8 @@ class Conditioned(ByTD):
     outer_polyak: Fraction = 0.01
     learning_rate: Positive = 1e-3
     max_gradient: Positive = 10.0
-    explored: Fraction = 0.5
+    epsilon: Fraction = 0.1
+    random_until: Fraction = 0.5
 
     learns_in_training = False
 
@@ -116,7 +118,13 @@ class Conditioned(ByTD):
         wrong = super().problems()
         if self.lives < self.tasks:
             wrong.append(f"lives is {self.lives}; it must hold the {self.tasks} tasks of a meta-step")
+        if self.spec is not None and self.n_step > (most := self.phases * self.phase_steps):
+            wrong.append(f"n_step is {self.n_step}, and {most} steps are kept of a life: give it fewer, or more phases")
         return wrong
+
+    def learns_every(self, schedule: Schedule) -> int:
+        """Steps between two updates in a life that is longer than those of the training, which only act."""
+        return super().learns_every(schedule) if schedule.phases > self.schedule().phases else 0
 
     def init(self, key: PRNGKey) -> Meta:
         """Fresh parameters, and no lives."""
@@ -131,10 +139,10 @@ class Conditioned(ByTD):
         """What the steps `[T, E, ...]` of a phase tell of a task: each of them, or their second moments."""
         spec = self.bound
         rows = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]), experience(data))
-        seen = jax.vmap(spec.observation.encode)(rows.observation)
+        before = jax.vmap(spec.observation.encode)(rows.observation)
         numbers = jnp.stack([rows.reward, rows.terminated.astype(float)], 1)
-        change = jax.vmap(spec.observation.encode)(rows.next_observation) - seen
-        row = jnp.concatenate([seen, jax.vmap(spec.action.encode)(rows.action), numbers, change], 1)
+        change = jax.vmap(spec.observation.encode)(rows.next_observation) - before
+        row = jnp.concatenate([before, jax.vmap(spec.action.encode)(rows.action), numbers, change], 1)
         if self.features == "encoder":
             return row
         row = jnp.concatenate([jnp.ones_like(row[:, :1]), row], 1)
@@ -152,7 +160,7 @@ class Conditioned(ByTD):
 
     def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
         """Early in the training, more."""
-        progress = meta.updates.astype(float) / jnp.maximum(self.explored * self.meta_steps, 1.0)
+        progress = meta.updates.astype(float) / jnp.maximum(self.random_until * self.meta_steps, 1.0)
         return jnp.maximum(self.inner.explored(lived), 1.0 - progress)
 
     def adapt(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
@@ -202,9 +210,10 @@ class Conditioned(ByTD):
         held = jnp.minimum(meta.lives.written, self.lives)
         lives = jax.random.randint(key_life, (self.outer_tasks,), 0, held)
         steps, copies = meta.lives.kept.reward.shape[1:]
+        known = self.random_steps // copies  # what x was made from says too well what came of it
 
         def of_life(life: Array, key: PRNGKey) -> Drawn:
-            index = jax.random.randint(key, (self.outer_batch,), 0, (steps - self.n_step + 1) * copies)
+            index = jax.random.randint(key, (self.outer_batch,), known * copies, (steps - self.n_step + 1) * copies)
             kept = jax.tree.map(lambda x: x[life], meta.lives.kept)
             return followed(kept, index // copies, index % copies, self.n_step, self.discount)
 

@@ -93,6 +93,7 @@ def draw(
     share = jnp.where((age < begins)[:, None], replay.priority, 0.0).ravel()
     mass = jnp.cumsum(share)
     index = jnp.searchsorted(mass, jax.random.uniform(key, (number,)) * mass[-1], side="right").astype(jnp.int32)
+    index = jnp.where(share[index] > 0, index, jnp.argmax(share))  # sums in float32 may lead to what has no share
     weight = (among * share[index] / mass[-1]) ** -correction
     found = followed(replay.kept, index // copies, index % copies, steps, discount)
     return found._replace(weight=weight / jnp.max(weight))

@@ -36,7 +36,7 @@ class TD(NamedTuple):
         action: The actions, discrete.
         optimiser: What turns gradients into steps, with $\alpha$ in it.
         discount: $\gamma$.
-        steps: n.
+        n_step: n.
         double: Let the network choose the action that its target judges (van Hasselt et al., 2015, arXiv:1509.06461).
         batch: Experiences behind one gradient.
         capacity: Steps of each copy that are kept.
@@ -55,7 +55,7 @@ class TD(NamedTuple):
     action: ActionSpace
     optimiser: optax.GradientTransformation
     discount: Array | float = 0.99
-    steps: int = 1
+    n_step: int = 1
     double: bool = True
     batch: int = 32
     capacity: int = 10_000
@@ -106,9 +106,9 @@ class TD(NamedTuple):
 
     def errors(self, params: PyTree, target: PyTree, drawn: Drawn) -> Float[Array, " N"]:
         r"""$Q_\phi(s, a) - y$."""
-        fixed = jax.lax.stop_gradient(self.targets(params, target, drawn))
+        targets = self.targets(params, target, drawn)  # `params` but chooses there: no gradient comes that way
         values = jax.vmap(self.values, (None, 0))(params, drawn.observation)
-        return jnp.take_along_axis(values, drawn.action[:, None], 1)[:, 0] - fixed
+        return jnp.take_along_axis(values, drawn.action[:, None], 1)[:, 0] - targets
 
     def loss(self, params: PyTree, target: PyTree, drawn: Drawn) -> tuple[Float[Array, ""], Float[Array, " N"]]:
         """Huber's loss, weighted; and the errors."""
@@ -118,7 +118,7 @@ class TD(NamedTuple):
     def learn(self, now: Learning, data: Transition, key: PRNGKey) -> Learning:
         """Keeps what was lived, and makes one update from what is kept."""
         now = now._replace(replay=write(now.replay, data))
-        drawn = draw(now.replay, key, self.batch, self.steps, self.discount, self.priorities[1])
+        drawn = draw(now.replay, key, self.batch, self.n_step, self.discount, self.priorities[1])
         gradient, errors = jax.grad(self.loss, has_aux=True)(now.params, now.target, drawn)
         change, optimiser = self.optimiser.update(gradient, now.optimiser, now.params)
         updates, params = now.updates + 1, optax.apply_updates(now.params, change)
@@ -127,7 +127,7 @@ class TD(NamedTuple):
         )
         after = (params, jax.tree.map(follows, now.target, params), optimiser, updates)
         ready = (self.lived(now) >= self.warm_up) & (self.lived(now) > self.random_steps)
-        ready &= now.replay.written >= self.steps
+        ready &= now.replay.written >= self.n_step
         after = jax.tree.map(lambda new, old: jnp.where(ready, new, old), after, tuple(now[:4]))
         return Learning(*after, replay=self._judged(now.replay, drawn, errors))
 
@@ -135,5 +135,5 @@ class TD(NamedTuple):
         """With the priorities of what was looked at."""
         if replay.priority is None:
             return replay
-        priority = (jnp.abs(errors) + 1e-3) ** self.priorities[0]
+        priority = (jnp.abs(jax.lax.stop_gradient(errors)) + 1e-3) ** self.priorities[0]
         return replay._replace(priority=replay.priority.at[drawn.place, drawn.copy].set(priority))

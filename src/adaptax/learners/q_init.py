@@ -8,7 +8,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree
-from adaptax.fields import Count, Positive
+from adaptax.fields import Count, Fraction, Positive
 from adaptax.inner.by_td import ByTD, life_returns
 from adaptax.inner.policy_gradient import sgd_step
 from adaptax.inner.replay import Drawn, draw
@@ -28,8 +28,8 @@ class QInit(ByTD):
     r"""Learn where deep Q-learning starts, so that few TD steps in a new task go far.
 
     A life begins with $\phi_0 = \theta$ and learns by TD to its end. From what it kept, batches $D_1 \dots D_k$ are
-    drawn for steps $\phi_j = \phi_{j-1} - \alpha \nabla_\phi L(\phi_{j-1}, D_j)$ from $\theta$ again, and one more, $D'$,
-    to judge them:
+    drawn for steps $\phi_j = \phi_{j-1} - \alpha \nabla_\phi L(\phi_{j-1}, D_j)$ from $\theta$ again, and one more,
+    $D'$, to judge them:
 
     - `maml`: $\theta \leftarrow \theta - \beta \nabla_\theta \sum_T L'(\phi_k(\theta), D')$, through the steps;
     - `fomaml`: the same, with second derivatives left out;
@@ -42,19 +42,22 @@ class QInit(ByTD):
         method: One of these.
         td_steps: k.
         td_lr: $\alpha$.
-        learning_rate: $\beta$ of Adam, or $\epsilon$; falls linearly to zero over the training.
+        learning_rate: $\beta$, the step size of Adam, falling linearly to zero over the training.
+        rate: $\epsilon$ of Reptile, falling in the same way.
         max_gradient: Global norm that outer gradients are clipped to.
 
     References:
         Finn, Abbeel & Levine, 2017, arXiv:1703.03400; Nichol, Achiam & Schulman, 2018, arXiv:1803.02999.
 
     Differences from the paper: the papers adapt policies and supervised learners; here the inner loop is TD learning.
+    The outer gradient goes through plain steps on what a life kept, not through the many steps of Adam that it made.
     """
 
     method: Literal["maml", "fomaml", "reptile"] = "maml"
     td_steps: Count = 5
     td_lr: Positive = 0.1
     learning_rate: Positive = 1e-3
+    rate: Fraction = 0.5
     max_gradient: Positive = 10.0
 
     def init(self, key: PRNGKey) -> Meta:
@@ -71,32 +74,34 @@ class QInit(ByTD):
         """One step of the outer loop."""
         now, last = meta.updates + 1, lifetimes.last.inner
         if self.method == "reptile":
-            left = self.learning_rate * jnp.maximum(1.0 - meta.updates.astype(float) / self.meta_steps, 0.0)
+            left = self.rate * jnp.maximum(1.0 - meta.updates.astype(float) / self.meta_steps, 0.0)
             params = jax.tree.map(lambda theta, phi: theta + left * (phi.mean(0) - theta), meta.params, last.params)
             return Meta(params, meta.optimiser, now), life_returns(lifetimes.data)
-        loss, gradient = mean_gradient(self.outer, meta.params, (last, jax.random.split(key, self.tasks)))
+        given = jax.vmap(self.given)(last, jax.random.split(key, self.tasks))
+        loss, gradient = mean_gradient(self.outer, meta.params, given)
         change, optimiser = self._optimiser().update(gradient, meta.optimiser)
-        return Meta(optax.apply_updates(meta.params, change), optimiser, now), life_returns(lifetimes.data) | {
-            "td_loss": loss
-        }
+        params = optax.apply_updates(meta.params, change)
+        return Meta(params, optimiser, now), life_returns(lifetimes.data) | {"td_loss": loss}
 
-    def outer(self, params: PyTree, life: tuple[Learning, PRNGKey]) -> Float[Array, ""]:
+    def given(self, last: Learning, key: PRNGKey) -> tuple[Drawn, Float[Array, "k+1 N"]]:
+        """The k + 1 batches of one life, leaves `[k + 1, N, ...]`, and their targets by the network it ended with."""
+        one = lambda key: draw(last.replay, key, self.batch, self.n_step, self.discount, self.correction)
+        drawn = jax.vmap(one)(jax.random.split(key, self.td_steps + 1))
+        return drawn, jax.vmap(lambda batch: self.inner.targets(last.params, last.target, batch))(drawn)
+
+    def outer(self, params: PyTree, given: tuple[Drawn, Float[Array, "k+1 N"]]) -> Float[Array, ""]:
         """L' of one task, as a function of theta."""
-        (last, key), rule = life, self.inner
-        *steps, judged = [
-            draw(last.replay, k, self.batch, self.n_step, self.discount)
-            for k in jax.random.split(key, self.td_steps + 1)
-        ]
 
-        def error(phi: PyTree, drawn: Drawn) -> Float[Array, ""]:
-            values = jax.vmap(rule.values, (None, 0))(phi, drawn.observation)
-            chosen = jnp.take_along_axis(values, drawn.action[:, None], 1)[:, 0]
-            return jnp.mean(optax.losses.huber_loss(chosen - rule.targets(last.params, last.target, drawn)))
+        def error(phi: PyTree, batch: tuple[Drawn, Array]) -> Float[Array, ""]:
+            values = jax.vmap(self.inner.values, (None, 0))(phi, batch[0].observation)
+            chosen = jnp.take_along_axis(values, batch[0].action[:, None], 1)[:, 0]
+            return jnp.mean(batch[0].weight * optax.losses.huber_loss(chosen - batch[1]))
 
         phi = params
-        for drawn in steps:
-            phi = sgd_step(error, phi, drawn, self.td_lr, first_order=self.method == "fomaml")
-        return error(phi, judged)
+        for k in range(self.td_steps):
+            batch = jax.tree.map(lambda x: x[k], given)  # noqa: B023
+            phi = sgd_step(error, phi, batch, self.td_lr, first_order=self.method == "fomaml")
+        return error(phi, jax.tree.map(lambda x: x[-1], given))
 
     def _optimiser(self) -> optax.GradientTransformation:
         return clipped_adam(self.learning_rate, self.max_gradient, self.meta_steps)
