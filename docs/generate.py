@@ -201,7 +201,9 @@ def usage(kind: str, name: str) -> str:
     if kind == "environments":
         tuned = next((learner for learner in LEARNERS if (learner, name) in TUNED), "rl2")
         return f'```\nadaptax train {tuned} {name}\n```\n\n```python\nenv = ax.make("{name}")\n```'
-    usual = "bernoulli-bandit" if LEARNERS[name]().objective == "total_return" else "point-navigation"
+    learner = LEARNERS[name]()
+    candidates = ["bernoulli-bandit"] if learner.objective == "total_return" else ["point-navigation", "cartpole"]
+    usual = next(env for env in candidates if not learner.bind(ENVIRONMENTS[env]().spec()).problems())
     paired = [environment for learner, environment in sorted(TUNED) if learner == name]
     return f"```\nadaptax train {name} {usual if usual in paired or not paired else paired[0]}\n```"
 

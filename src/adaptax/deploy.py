@@ -1,5 +1,6 @@
 """Trained agents at work: lives outside any training code, and adaptation to a task of one's own."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -239,7 +240,17 @@ def load(
     run = opened(run, env, learner)
     index = best_index(run)
     schedule = run.learner.schedule()._replace(copies=copies or 1)
-    return Agent(run.learner_of(index), jax.tree.map(lambda x: x[index], run.meta(checkpoint)), schedule)
+    return Agent(
+        in_copies(run.learner_of(index), schedule.copies),
+        jax.tree.map(lambda x: x[index], run.meta(checkpoint)),
+        schedule,
+    )
+
+
+def in_copies(learner: Learner, copies: int) -> Learner:
+    """The learner living in so many copies of its task, whatever it was trained in."""
+    names = [field.name for field in dataclasses.fields(learner)]
+    return dataclasses.replace(learner, copies=copies) if "copies" in names else learner
 
 
 def best_index(run: Run) -> int:
@@ -333,6 +344,7 @@ def adapt(
     task = jax.tree.map(lambda x: x[0], drawn) if task is None else given_task(env, task)
     every = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (lives, *np.shape(x))), task)
     every = every if isinstance(env, HostEnvironment) else jax.tree.map(jnp.asarray, every)
+    learner = learner if copies is None else in_copies(learner, copies)
     schedule = learner.schedule(episodes)
     schedule = schedule._replace(copies=copies or schedule.copies)
     samples, ended = measure(learner, env, meta, every, keys, schedule, None)

@@ -20,8 +20,9 @@ SEED = 20_261
 )
 def test_killed_at_a_random_moment(tmp_path, learner, full, record_property):
     """Moments are uniform over the time that a run takes which nobody kills."""
-    assert lab.process("train", tmp_path, learner).returncode == 0
-    seconds = (tmp_path / "run.json").stat().st_mtime - (tmp_path / "config.json").stat().st_mtime
+    timed = tmp_path / "timed"
+    assert lab.process("train", timed, learner).returncode == 0
+    seconds = (timed / "run.json").stat().st_mtime - (timed / "config.json").stat().st_mtime
     rng, kills, tries, slowest = random.Random(SEED), 20 if full else 1, 0, 0.0
     while kills:
         tries += 1

@@ -1,4 +1,4 @@
-"""The contract: five pure functions, and a sixth for who learns on the way.
+"""The contract: six pure functions, of which only who learns on the way needs `learn`.
 
 A learner *is* its configuration; its fields are the hyper-parameters.
 """
