@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -250,7 +251,7 @@ def load(
 def in_copies(learner: Learner, copies: int) -> Learner:
     """The learner living in so many copies of its task, whatever it was trained in."""
     names = [field.name for field in dataclasses.fields(learner)]
-    return dataclasses.replace(learner, copies=copies) if "copies" in names else learner
+    return eqx.tree_at(lambda now: now.copies, learner, copies) if "copies" in names else learner
 
 
 def best_index(run: Run) -> int:

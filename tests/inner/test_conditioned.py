@@ -9,6 +9,7 @@ from adaptax import testing
 from adaptax.core.lifetime import born, live_phase
 from adaptax.core.types import Step, Transition
 from adaptax.envs.grid import GridNavigation
+from adaptax.learners.dqn import DQN
 from adaptax.learners.hyper_dqn import HyperDQN
 from adaptax.learners.meta_dqn import MetaDQN
 from adaptax.testing.toys import Clock
@@ -71,3 +72,36 @@ def test_who_is_told_lives_in_its_task_from_birth_on():
     one, other = (learner.begin(meta, jax.random.key(0), d)[0].params for d in (jnp.zeros(2), jnp.ones(2)))
     assert any(not np.allclose(x, y) for x, y in zip(*map(jax.tree.leaves, (one, other)), strict=True))
     assert learner.privileged == "always" and bound(HyperDQN, features="encoder").privileged == "never"
+
+
+def test_what_only_training_needs_is_not_deployed():
+    learner = bound(MetaDQN, epsilon=0.2, last_epsilon=0.2)
+    meta = learner.init(jax.random.key(0))
+    deployed, old = learner.deployed(meta), jnp.array(50, jnp.int32)
+    assert jax.tree.leaves((deployed.lives, deployed.target, deployed.optimiser)) == []
+    shares = [float(learner.explored_share(now, old)) for now in (meta, meta._replace(updates=old), deployed)]
+    np.testing.assert_allclose(shares, [1.0, 0.2, 0.2], rtol=1e-6)
+    for now in (meta, deployed):
+        begun = learner.begin(now, jax.random.key(1), jnp.ones(2))[0].params
+        jax.tree.map(
+            np.testing.assert_array_equal, begun, learner.begin(meta, jax.random.key(1), jnp.ones(2))[0].params
+        )
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"lives": 3}, "lives is 3; it must hold the 4 tasks"),
+        ({"n_step": 1000, "replay": 2000}, "n_step is 1000, and 240 steps are kept of a life"),
+        ({"replay": 1}, "replay is 1; a batch, n_step and update_every need 4 steps of each copy"),
+        ({"steps": 10}, "steps is 10; it must be a multiple of update_every, 4"),
+    ],
+)
+def test_what_does_not_go_together_is_said(fields, problem):
+    (said,) = HyperDQN(**{"tasks": 4, "phases": 2, "batch": 4} | fields).bind(ENV.spec()).problems()
+    assert problem in said
+
+
+def test_a_life_that_ends_before_it_learns_is_refused():
+    (said,) = DQN(phases=2).bind(ENV.spec()).problems()
+    assert said.startswith("warm_up is 500, and a training life has 240 steps: nothing would be learned; give it more")

@@ -105,6 +105,13 @@ class Learner(eqx.Module):
         del meta, key, n
         return None
 
+    def deployed(self, meta: PyTree) -> PyTree:
+        """What of `meta` lives on unseen tasks are given; a replay or noise that only training needs is left out here.
+
+        Leaves may have leading axes.
+        """
+        return meta
+
     def record(self, agent: PyTree) -> PyTree:
         """What `Lifetime.record` keeps of the agent at the end of a life."""
         del agent

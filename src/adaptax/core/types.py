@@ -53,7 +53,7 @@ class Transition(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """A learner at work in one task: `inner` changes every phase or every few steps, `carry` (leaves `[E, ...]`) every step."""
+    """A learner at work: `inner` changes every phase or every few steps, `carry` (leaves `[E, ...]`) every step."""
 
     inner: PyTree
     carry: PyTree

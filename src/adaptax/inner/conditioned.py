@@ -1,7 +1,7 @@
 """What the learners share that make a Q-network for a task from what is known of it, and train that across tasks."""
 
 from abc import abstractmethod
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,12 +31,12 @@ class Lives(NamedTuple):
 
 
 class Meta(NamedTuple):
-    """Outer state."""
+    """Outer state; target, optimiser and lives are nothing once it is deployed."""
 
     params: PyTree
     target: PyTree
     optimiser: optax.OptState
-    lives: Lives
+    lives: Any  # Lives
     moments: Moments  # of what is known of tasks
     updates: Int[Array, ""]  # meta-steps made
 
@@ -134,6 +134,10 @@ class Conditioned(ByTD):
         lives = Lives(kept, jnp.zeros((self.lives, *self.told_shape)), jnp.zeros((), jnp.int32))
         moments = nothing_seen(self.told_shape[1])
         return Meta(params, params, self._optimiser().init(params), lives, moments, jnp.zeros((), jnp.int32))
+
+    def deployed(self, meta: Meta) -> Meta:
+        """Without what only training needs, and with the training over: nothing random is left of it."""
+        return meta._replace(target=(), optimiser=(), lives=(), updates=jnp.full_like(meta.updates, 2**30))
 
     def told(self, data: Transition) -> Float[Array, "n F"]:
         """What the steps `[T, E, ...]` of a phase tell of a task: each of them, or their second moments."""

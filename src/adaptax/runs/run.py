@@ -23,7 +23,7 @@ class Saved(NamedTuple):
     """All that a checkpoint holds; leading axis S."""
 
     states: TrainState
-    best: PyTree  # the outer state that did best on validation tasks
+    best: PyTree  # the outer state, as deployed, that did best on validation tasks
     best_score: jax.Array
     best_step: jax.Array
 
@@ -58,7 +58,7 @@ class Run:
         return int(self.saved.states.step[0])
 
     def meta(self, which: str | int = "best") -> PyTree:
-        """The outer states `[S]` of a checkpoint: "best" on validation, "last", or a step whose checkpoint is kept.
+        """The outer states `[S]` as deployed: "best" on validation, "last", or of a step whose checkpoint is kept.
 
         Raises:
             CheckpointError: there is no such checkpoint.
@@ -70,11 +70,12 @@ class Run:
                 )
             return self.saved.best
         if which == "last":
-            return self.saved.states.meta
+            return self.learner.deployed(self.saved.states.meta)
         kept = checkpoints.steps(self.folder / "checkpoints") if self.folder else []
         if self.folder is None or str(which) not in map(str, kept):
             raise CheckpointError(f"no checkpoint '{which}'; it is best, last or one of {kept}")
-        return checkpoints.load(self.folder / "checkpoints" / str(which), self.saved).states.meta
+        loaded = checkpoints.load(self.folder / "checkpoints" / str(which), self.saved)
+        return self.learner.deployed(loaded.states.meta)
 
     def learner_of(self, index: int) -> Learner:
         """The learner of one of the S runs, with the values that a sweep gave it."""
@@ -107,7 +108,7 @@ def fresh(learner: Learner, env: AbstractEnvironment, settings: Settings) -> Sav
     """The state before the first meta-step."""
     states = init_states(spread(learner, settings), env, seed_keys(settings))
     width = settings.width
-    best = jax.tree.map(jnp.copy, states.meta)
+    best = jax.tree.map(jnp.copy, learner.deployed(states.meta))
     return Saved(states, best, jnp.full(width, -jnp.inf), jnp.zeros(width, jnp.int32))
 
 

@@ -223,8 +223,8 @@ def elsewhere(
 
 
 def fits(learner: Learner, meta: PyTree) -> bool:
-    """Whether outer states `[S]` have the structure and shapes of the learner's."""
-    wanted = eqx.filter_eval_shape(learner.init, jax.random.key(0))
+    """Whether outer states `[S]`, as deployed, have the structure and shapes of the learner's."""
+    wanted = eqx.filter_eval_shape(lambda key: learner.deployed(learner.init(key)), jax.random.key(0))
     return jax.tree.structure(wanted) == jax.tree.structure(meta) and all(
         new.shape == old.shape[1:] for new, old in zip(jax.tree.leaves(wanted), jax.tree.leaves(meta), strict=True)
     )

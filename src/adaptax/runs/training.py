@@ -350,7 +350,7 @@ def _all_alike(samples: Samples) -> bool:
 def validate(run: Run, log: RunLog) -> np.ndarray:
     """Scores `[S]` on validation tasks; keeps the outer states that are the best so far."""
     reach("run.validation")
-    saved, scores = run.saved, []
+    saved, scores, metas = run.saved, [], run.learner.deployed(run.saved.states.meta)
     schedule = run.learner.schedule()
     per_life = schedule.phases * schedule.steps * schedule.copies
     count = int(np.clip(VALIDATION_STEPS // per_life, 20, 50_000))
@@ -358,7 +358,7 @@ def validate(run: Run, log: RunLog) -> np.ndarray:
         count = min(count, run.learner.tasks)
     tasks, keys = draw_tasks(run.env, "validation", count, VALIDATION_SEED)
     for index in range(run.settings.width):
-        meta = jax.tree.map(lambda x: x[index], saved.states.meta)  # noqa: B023
+        meta = jax.tree.map(lambda x: x[index], metas)  # noqa: B023
         try:
             samples, _ = measure(traced(run.learner_of(index)), run.env, meta, tasks, keys, schedule, "validation")
         except NumericalError as error:
@@ -375,7 +375,7 @@ def validate(run: Run, log: RunLog) -> np.ndarray:
     better = score > saved.best_score
     pick = lambda new, old: jax.vmap(jnp.where)(better, new, old)
     run.saved = saved._replace(
-        best=jax.tree.map(pick, saved.states.meta, saved.best),
+        best=jax.tree.map(pick, metas, saved.best),
         best_score=pick(score, saved.best_score),
         best_step=pick(saved.states.step, saved.best_step),
     )
