@@ -22,6 +22,13 @@ class HyperDQN(Conditioned):
         recurrent: Units of what reads the features.
         trunk: Units in each of the two layers between it and the heads.
         chunk: Parameters that come out of one head at once; see `nn.hyper`.
+
+    References:
+        Ha, Dai & Le, 2016, arXiv:1609.09106 (hypernetworks); Beck, Jackson, Vuorio & Whiteson, 2022, arXiv:2210.11348
+        (how to begin their training in meta-reinforcement learning).
+
+    Differences from the paper: Beck et al. generate a policy from the state of a recurrent network at every step, and
+    train it by policy gradient; here a Q-network is generated once in a task, and goes on learning from there.
     """
 
     recurrent: Count = 64

@@ -19,6 +19,12 @@ class MetaDQN(Conditioned):
 
     Attributes:
         latent: Size of z where it is not the descriptor.
+
+    References:
+        Schaul, Horgan, Gregor & Silver, 2015, "Universal Value Function Approximators", ICML (a value function that
+        reads what the task is beside the state).
+
+    Differences from the paper: there the task is a goal in one world; here it is whatever tells tasks apart.
     """
 
     latent: Count = 32

@@ -83,13 +83,13 @@ class QInit(ByTD):
         params = optax.apply_updates(meta.params, change)
         return Meta(params, optimiser, now), life_returns(lifetimes.data) | {"td_loss": loss}
 
-    def given(self, last: Learning, key: PRNGKey) -> tuple[Drawn, Float[Array, "k+1 N"]]:
+    def given(self, last: Learning, key: PRNGKey) -> tuple[Drawn, Float[Array, "batches N"]]:
         """The k + 1 batches of one life, leaves `[k + 1, N, ...]`, and their targets by the network it ended with."""
         one = lambda key: draw(last.replay, key, self.batch, self.n_step, self.discount, self.correction)
         drawn = jax.vmap(one)(jax.random.split(key, self.td_steps + 1))
         return drawn, jax.vmap(lambda batch: self.inner.targets(last.params, last.target, batch))(drawn)
 
-    def outer(self, params: PyTree, given: tuple[Drawn, Float[Array, "k+1 N"]]) -> Float[Array, ""]:
+    def outer(self, params: PyTree, given: tuple[Drawn, Float[Array, "batches N"]]) -> Float[Array, ""]:
         """L' of one task, as a function of theta."""
 
         def error(phi: PyTree, batch: tuple[Drawn, Array]) -> Float[Array, ""]:
