@@ -22,7 +22,7 @@ class MetaDQN(Conditioned):
 
     References:
         Schaul, Horgan, Gregor & Silver, 2015, "Universal Value Function Approximators", ICML (a value function that
-        reads what the task is beside the state); Hallak, Di Castro & Mannor, 2015, arXiv:1502.02259 (tasks as contexts).
+        reads what the task is beside the state); Hallak, Di Castro & Mannor, 2015, arXiv:1502.02259 (contexts).
 
     Differences from the paper: there the task is a goal in one world; here it is whatever tells tasks apart.
     """
