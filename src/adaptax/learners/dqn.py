@@ -22,6 +22,8 @@ class DQN(ByTD):
     $\phi_0 \sim p_{init}$ and, every few steps, $\phi \leftarrow \phi - \alpha \nabla_\phi \mathrm{mean}\, H(y -
     Q_\phi(s, a))$ on experience from this life, with Huber's loss H and double Q-learning's targets y.
 
+    Nothing is learned across tasks: a training lives lives and tells what they earned, so one meta-step is enough.
+
     References:
         Mnih et al., 2015, "Human-level control through deep reinforcement learning", Nature 518; van Hasselt, Guez &
         Silver, 2015, arXiv:1509.06461 (double); Wang et al., 2015, arXiv:1511.06581 (dueling); Schaul et al., 2015,
