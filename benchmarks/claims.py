@@ -241,8 +241,7 @@ def gradient() -> dict[str, Any]:
 def training_steps(learner_name: str, env_name: str) -> int:
     """Environment steps of a training with the preset."""
     learner, meta_steps = ax.preset(learner_name, env_name)
-    schedule = learner.bind(ax.make(env_name).spec(), meta_steps).schedule()
-    return meta_steps * learner.tasks * schedule.phases * schedule.steps * schedule.copies
+    return meta_steps * learner.tasks * learner.bind(ax.make(env_name).spec(), meta_steps).schedule().length
 
 
 def trained_on_steps(learner_name: str, env_name: str) -> dict[str, Any]:

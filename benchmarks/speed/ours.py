@@ -41,8 +41,7 @@ def dqn(**fields) -> tuple[DQN, CartPole]:
 
 def env_steps(learner: Learner) -> int:
     """Environment steps of one meta-step."""
-    schedule = learner.schedule()
-    return learner.tasks * schedule.phases * schedule.steps * schedule.copies
+    return learner.tasks * learner.schedule().length
 
 
 def many(learner: Learner, seeds: int) -> Learner:

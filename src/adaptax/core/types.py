@@ -30,6 +30,11 @@ class Schedule(NamedTuple):
     steps: int
     copies: int
 
+    @property
+    def length(self) -> int:
+        """Environment steps of the life, in all copies."""
+        return self.phases * self.steps * self.copies
+
 
 class Step(NamedTuple):
     """What an agent sees before it acts in one environment copy."""

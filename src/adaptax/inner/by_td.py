@@ -93,8 +93,7 @@ class ByTD(Learner):
 
     def learns_every(self, schedule: Schedule) -> int:
         """Steps between two updates; who does not live longer than the warm-up makes none, and saves the time."""
-        lived = schedule.phases * schedule.steps * schedule.copies
-        return self.update_every if lived > self.warm_up else 0
+        return self.update_every if schedule.length > self.warm_up else 0
 
     @property
     def inner(self) -> TD:
@@ -121,7 +120,7 @@ class ByTD(Learner):
         )
 
     def schedule(self, episodes: int | None = None) -> Schedule:
-        """K phases of one longest episode each: `phases`, or as many as hold so many episodes."""
+        """The usual number of phases, or as many as hold so many episodes."""
         return life_of(self.bound.episode_steps, episodes, self.phases, self.phase_steps, self.copies)
 
     @property
@@ -140,10 +139,9 @@ class ByTD(Learner):
         if self.replay < least:
             wrong.append(f"replay is {self.replay}; a batch, n_step and update_every need {least} steps of each copy")
         if self.spec is not None and self.learns_in_training and not self.learns_every(schedule := self.schedule()):
-            lived = schedule.phases * schedule.steps * schedule.copies
             wrong.append(
-                f"warm_up is {self.warm_up}, and a training life has {lived} steps: nothing would be learned; "
-                "give it more phases, or a shorter warm_up"
+                f"warm_up is {self.warm_up}, and a training life has {schedule.length} steps: nothing would be "
+                "learned; give it more phases, or a shorter warm_up"
             )
         return wrong
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from adaptax.core.lifetime import where
 from adaptax.core.types import PRNGKey, PyTree, Step, Transition
 from adaptax.inner.replay import Drawn, Replay, draw, empty, write
 from adaptax.nn.net import PureNet
@@ -106,14 +107,18 @@ class TD(NamedTuple):
 
     def errors(self, params: PyTree, target: PyTree, drawn: Drawn) -> Float[Array, " N"]:
         r"""$Q_\phi(s, a) - y$."""
-        targets = self.targets(params, target, drawn)  # `params` but chooses there: no gradient comes that way
+        # in the targets `params` but chooses: no gradient comes that way
+        return self.off(params, drawn, self.targets(params, target, drawn))
+
+    def off(self, params: PyTree, drawn: Drawn, targets: Float[Array, " N"]) -> Float[Array, " N"]:
+        """How far values are off what they should be."""
         values = jax.vmap(self.values, (None, 0))(params, drawn.observation)
         return jnp.take_along_axis(values, drawn.action[:, None], 1)[:, 0] - targets
 
     def loss(self, params: PyTree, target: PyTree, drawn: Drawn) -> tuple[Float[Array, ""], Float[Array, " N"]]:
         """Huber's loss, weighted; and the errors."""
         errors = self.errors(params, target, drawn)
-        return jnp.mean(drawn.weight * optax.losses.huber_loss(errors)), errors
+        return weighed(drawn, errors), errors
 
     def learn(self, now: Learning, data: Transition, key: PRNGKey) -> Learning:
         """Keeps what was lived, and makes one update from what is kept."""
@@ -128,8 +133,7 @@ class TD(NamedTuple):
         after = (params, jax.tree.map(follows, now.target, params), optimiser, updates)
         ready = (self.lived(now) >= self.warm_up) & (self.lived(now) > self.random_steps)
         ready &= now.replay.written >= self.n_step
-        after = jax.tree.map(lambda new, old: jnp.where(ready, new, old), after, tuple(now[:4]))
-        return Learning(*after, replay=self._judged(now.replay, drawn, errors))
+        return Learning(*where(ready, after, tuple(now[:4])), replay=self._judged(now.replay, drawn, errors))
 
     def _judged(self, replay: Replay, drawn: Drawn, errors: Float[Array, " N"]) -> Replay:
         """With the priorities of what was looked at."""
@@ -137,3 +141,8 @@ class TD(NamedTuple):
             return replay
         priority = (jnp.abs(jax.lax.stop_gradient(errors)) + 1e-3) ** self.priorities[0]
         return replay._replace(priority=replay.priority.at[drawn.place, drawn.copy].set(priority))
+
+
+def weighed(drawn: Drawn, errors: Float[Array, " N"]) -> Float[Array, ""]:
+    """Huber's loss of errors, each with the weight of what it is of."""
+    return jnp.mean(drawn.weight * optax.losses.huber_loss(errors))

@@ -12,7 +12,7 @@ from adaptax.fields import Count, Fraction, Positive
 from adaptax.inner.by_td import ByTD, life_returns
 from adaptax.inner.policy_gradient import sgd_step
 from adaptax.inner.replay import Drawn, draw
-from adaptax.inner.td import Learning
+from adaptax.inner.td import Learning, weighed
 from adaptax.ops.optimise import clipped_adam, mean_gradient
 
 
@@ -93,9 +93,8 @@ class QInit(ByTD):
         """L' of one task, as a function of theta."""
 
         def error(phi: PyTree, batch: tuple[Drawn, Array]) -> Float[Array, ""]:
-            values = jax.vmap(self.inner.values, (None, 0))(phi, batch[0].observation)
-            chosen = jnp.take_along_axis(values, batch[0].action[:, None], 1)[:, 0]
-            return jnp.mean(batch[0].weight * optax.losses.huber_loss(chosen - batch[1]))
+            drawn, targets = batch
+            return weighed(drawn, self.inner.off(phi, drawn, targets))
 
         phi = params
         for k in range(self.td_steps):

@@ -114,5 +114,4 @@ def fresh(learner: Learner, env: AbstractEnvironment, settings: Settings) -> Sav
 
 def steps_per_meta_step(run: Run) -> int:
     """Environment steps of one meta-step, all seeds together."""
-    schedule = run.learner.schedule()
-    return run.settings.width * run.learner.tasks * schedule.phases * schedule.steps * schedule.copies
+    return run.settings.width * run.learner.tasks * run.learner.schedule().length

@@ -352,8 +352,7 @@ def validate(run: Run, log: RunLog) -> np.ndarray:
     reach("run.validation")
     saved, scores, metas = run.saved, [], run.learner.deployed(run.saved.states.meta)
     schedule = run.learner.schedule()
-    per_life = schedule.phases * schedule.steps * schedule.copies
-    count = int(np.clip(VALIDATION_STEPS // per_life, 20, 50_000))
+    count = int(np.clip(VALIDATION_STEPS // schedule.length, 20, 50_000))
     if isinstance(run.env, HostEnvironment):  # slow simulators: a validation may cost as much as one meta-step
         count = min(count, run.learner.tasks)
     tasks, keys = draw_tasks(run.env, "validation", count, VALIDATION_SEED)
