@@ -92,7 +92,7 @@ def numbers_of(faults: dict[str, Any]) -> dict[str, Any]:
         "looking": f"{one('costs', 'looking'):.1%}",
         "growth": one("F56", "memory after"),
         "runs": one("F57", "runs, and")[0],
-        "seeds": f"{one('F35', 'largest difference'):.0e}",
+        "seeds": f"{worst:.0e}" if (worst := one("F35", "largest difference")) else "nothing",
         "float64": f"{max(one('F33', 'float64')):.0e}",
         "float32": f"{max(one('F33', 'float32')):.0e}",
         "words": one("F49", "misspelt")[0],

@@ -13,12 +13,14 @@ from adaptax.core.env import AbstractEnvironment, HostEnvironment
 from adaptax.core.evaluate import Lived, examine
 from adaptax.core.host import host_draw, host_examine
 from adaptax.core.learner import Learner
+from adaptax.core.lifetime import conceive
 from adaptax.core.types import PRNGKeys, PyTree, Schedule, Task
 from adaptax.errors import NumericalError
 
 POINTS = 100  # on a curve over environment steps
 EXAMINATION = 2**31 - 1  # the place among the keys of a seed that examinations draw from; no training reaches it
 CELLS = 4_000_000  # environment steps examined by one call of the compiled program
+BYTES = 2**30  # of agents in it: a Q-network has a replay in each life
 SIMULATORS = 256  # open at once, where they are Python objects
 
 
@@ -63,7 +65,7 @@ def measure(
     on_host = isinstance(env, HostEnvironment)
     run: Callable = host_examine if on_host else examine
     limit, each = (SIMULATORS, 2) if on_host else (CELLS, schedule.phases * schedule.steps)  # simulators, with probes
-    most = max(1, limit // (each * schedule.copies))
+    most = max(1, min(limit // (each * schedule.copies), BYTES // agent_bytes(learner, meta, schedule.copies)))
     block = math.ceil(count / math.ceil(count / most))
     parts, lives = [], None
     for start in range(0, count, block):
@@ -76,6 +78,13 @@ def measure(
         _check(part, start)
         parts.append(summarise(part, learner.reset_each_phase))
     return Samples(*(_padded(list(column), np.concatenate) for column in zip(*parts, strict=True))), lives
+
+
+def agent_bytes(learner: Learner, meta: PyTree, copies: int) -> int:
+    """Bytes of one agent at work; only shapes are looked at."""
+    born = lambda meta, descriptor, key: conceive(learner, meta, descriptor, key, copies)
+    shapes = eqx.filter_eval_shape(born, meta, np.zeros(learner.bound.descriptor, np.float32), jax.random.key(0))
+    return max(1, sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes)))
 
 
 def _check(lived: Lived, start: int) -> None:

@@ -26,6 +26,7 @@ from adaptax.learners.dqn import DQN
 from adaptax.learners.hyper_dqn import HyperDQN
 from adaptax.learners.maml import FOMAML, MAML, MetaSGD
 from adaptax.learners.meta_dqn import MetaDQN
+from adaptax.learners.metric_dqn import MetricDQN
 from adaptax.learners.multi_task import MultiTask, Oracle
 from adaptax.learners.q_init import QInit
 from adaptax.learners.random import Random
@@ -48,6 +49,7 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "q-init": QInit,
     "meta-dqn": MetaDQN,
     "hyper-dqn": HyperDQN,
+    "metric-dqn": MetricDQN,
     "multi-task": MultiTask,
     "oracle": Oracle,
     "random": Random,

@@ -44,10 +44,15 @@ def test_learner_that_attends(memory):
     testing.check_learner(testing.small(LEARNERS["rl2"](memory=memory)), Clock(horizon=4))
 
 
-@pytest.mark.parametrize("name", ["meta-dqn", "hyper-dqn"])
+@pytest.mark.parametrize("name", ["meta-dqn", "hyper-dqn", "metric-dqn"])
 @pytest.mark.parametrize("features", ["statistics", "encoder"])
 def test_learner_that_is_not_told(name, features):
     testing.check_learner(testing.small(LEARNERS[name](features=features)), Clock(horizon=4))
+
+
+@pytest.mark.parametrize("options", [{"search": "td"}, {"condition": "film"}])
+def test_learner_that_reads_or_searches_a_description(options):
+    testing.check_learner(testing.small(LEARNERS["meta-dqn"](**options)), Clock(horizon=4))
 
 
 @pytest.mark.parametrize("method", ["fomaml", "reptile"])

@@ -75,6 +75,22 @@ def limited(folder: str) -> None:
         sys.exit(error.exit_code)
 
 
+@pytest.mark.fault("F55")
+def test_replays_that_cannot_fit_are_refused_before_anything_starts(tmp_path, record_property):
+    learner = ax.make_learner("dqn", tasks=256, replay=100_000_000)
+    with pytest.raises(ResourceError) as told:
+        ax.train(learner, ax.make("cartpole"), meta_steps=2, out=tmp_path / "run", progress=None)
+    said = str(told.value)
+    found = re.match(r"256 tasks in a meta-step need at least ([\d,]+) MiB \(.* ([\d,]+) MiB for agents at work", said)
+    assert found and told.value.exit_code == 6, said
+    row = 4 * (4 + 4 + 1 + 1) + 2  # two observations, an action, a reward, and two flags
+    replays = 256 * 100_000_000 * row / 2**20
+    assert float(found[2].replace(",", "")) == pytest.approx(replays, rel=1e-3)
+    assert said.endswith("try fewer copies or phases, or a smaller learner.replay")
+    assert not (tmp_path / "run").exists()
+    record_property("refused", f"{replays / 1024:,.0f} GiB")
+
+
 @pytest.mark.fault("F56")
 @pytest.mark.usefixtures("unvalidated")
 def test_ten_thousand_chunks_leak_nothing(monkeypatch, full, record_property):

@@ -1,31 +1,26 @@
 """What the learners share that make a Q-network for a task from what is known of it, and train that across tasks."""
 
 from abc import abstractmethod
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from adaptax.core.learner import Privilege
-from adaptax.core.lifetime import where
-from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Transition
+from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule
 from adaptax.fields import Count, Fraction, Positive
-from adaptax.inner.by_gradient import life_of
-from adaptax.inner.by_td import ByTD, life_returns
+from adaptax.inner.by_td import life_returns
+from adaptax.inner.informed import Informed
 from adaptax.inner.replay import Drawn, Experience, empty, experience, followed
-from adaptax.inner.td import Learning
 from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
 from adaptax.ops.optimise import clipped_adam
 
-Source = Literal["descriptor", "statistics", "encoder"]
-
 
 class Lives(NamedTuple):
-    """Lives in many tasks, the last R of them; leaves `[R, L, E, ...]`."""
+    """Lives in many tasks, the last R of them."""
 
-    kept: Experience
+    kept: Experience  # [L, R, E, ...]
     told: Float[Array, "R n F"]  # what was known of the task of each
     written: Int[Array, ""]
 
@@ -41,7 +36,7 @@ class Meta(NamedTuple):
     updates: Int[Array, ""]  # meta-steps made
 
 
-class Conditioned(ByTD):
+class Conditioned(Informed):
     r"""A Q-network for each task, $\phi = G_\theta(x)$, made from its features x; TD learning goes on from there.
 
     G is trained across tasks: the outer loop keeps what many lives recorded and descends
@@ -49,9 +44,6 @@ class Conditioned(ByTD):
     Lives in training only act; TD learning is for longer ones.
 
     Attributes:
-        phases: Phases of a training life, beside the first one where that is random.
-        features: Where x comes from: the task's descriptor, or a first phase of random steps, of which fixed
-            statistics are taken or which a learned encoder reads.
         lives: Lives that the outer loop keeps.
         outer_updates: Outer gradient steps in a meta-step.
         outer_tasks: Lives behind one such step.
@@ -63,8 +55,6 @@ class Conditioned(ByTD):
         random_until: Part of the training over which this share falls from 1.
     """
 
-    phases: Count = 1
-    features: Source = "descriptor"
     lives: Count = 2000
     outer_updates: Count = 8
     outer_tasks: Count = 32
@@ -85,34 +75,6 @@ class Conditioned(ByTD):
     def made(self, params: PyTree, told: Float[Array, "n F"]) -> PyTree:
         r"""$\phi = G_\theta(x)$, the parameters of `network`, from a sequence of n task features."""
 
-    @property
-    def privileged(self) -> Privilege:  # type: ignore[override]
-        """Who reads the descriptor must be told it."""
-        return "always" if self.features == "descriptor" else "never"
-
-    @property
-    def random_steps(self) -> int:  # type: ignore[override]
-        """Steps of the first phase, where what is known of a task comes from it."""
-        schedule = self.schedule()
-        return 0 if self.features == "descriptor" else schedule.steps * schedule.copies
-
-    @property
-    def told_shape(self) -> tuple[int, int]:
-        """How many features a task is known by, and how many of such rows there are."""
-        spec = self.bound
-        row = 2 * spec.observation.size + spec.action.size + 2
-        shapes = {
-            "descriptor": (1, spec.descriptor),
-            "statistics": (1, (row + 1) * (row + 2) // 2),
-            "encoder": (self.random_steps, row),
-        }
-        return shapes[self.features]
-
-    def schedule(self, episodes: int | None = None) -> Schedule:
-        """As many phases as hold so many episodes, or the usual ones and a random one before them."""
-        usual = self.phases + (self.features != "descriptor")
-        return life_of(self.bound.episode_steps, episodes, usual, self.phase_steps, self.copies)
-
     def problems(self) -> list[str]:
         """As many lives must be kept as come at once."""
         wrong = super().problems()
@@ -130,7 +92,7 @@ class Conditioned(ByTD):
         """Fresh parameters, and no lives."""
         params, schedule, spec = self.fresh(key), self.schedule(), self.bound
         life = empty(spec.observation, spec.action, schedule.phases * schedule.steps, schedule.copies).kept
-        kept = jax.tree.map(lambda x: jnp.zeros((self.lives, *x.shape), x.dtype), life)
+        kept = jax.tree.map(lambda x: jnp.zeros((x.shape[0], self.lives, *x.shape[1:]), x.dtype), life)
         lives = Lives(kept, jnp.zeros((self.lives, *self.told_shape)), jnp.zeros((), jnp.int32))
         moments = nothing_seen(self.told_shape[1])
         return Meta(params, params, self._optimiser().init(params), lives, moments, jnp.zeros((), jnp.int32))
@@ -138,19 +100,6 @@ class Conditioned(ByTD):
     def deployed(self, meta: Meta) -> Meta:
         """Without what only training needs, and with the training over: nothing random is left of it."""
         return meta._replace(target=(), optimiser=(), lives=(), updates=jnp.full_like(meta.updates, 2**30))
-
-    def told(self, data: Transition) -> Float[Array, "n F"]:
-        """What the steps `[T, E, ...]` of a phase tell of a task: each of them, or their second moments."""
-        spec = self.bound
-        rows = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]), experience(data))
-        before = jax.vmap(spec.observation.encode)(rows.observation)
-        numbers = jnp.stack([rows.reward, rows.terminated.astype(float)], 1)
-        change = jax.vmap(spec.observation.encode)(rows.next_observation) - before
-        row = jnp.concatenate([before, jax.vmap(spec.action.encode)(rows.action), numbers, change], 1)
-        if self.features == "encoder":
-            return row
-        row = jnp.concatenate([jnp.ones_like(row[:, :1]), row], 1)
-        return (row.T @ row / row.shape[0])[jnp.triu_indices(row.shape[1])][None]
 
     def start(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> PyTree:
         """The network for this task or, where nothing is known yet, for the mean of all."""
@@ -166,14 +115,6 @@ class Conditioned(ByTD):
         """Early in the training, more."""
         progress = meta.updates.astype(float) / jnp.maximum(self.random_until * self.meta_steps, 1.0)
         return jnp.maximum(self.inner.explored(lived), 1.0 - progress)
-
-    def adapt(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
-        """After a first phase of random steps, the network that these call for."""
-        del key
-        if self.features == "descriptor":
-            return inner
-        made = self.inner.begin(self.made_for(meta, self.told(data)), self.copies)._replace(replay=inner.replay)
-        return where(data.extras[0, 0] == 0, made, inner)
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Keeps the lives, and descends the TD loss of kept ones through what makes their networks."""
@@ -196,16 +137,11 @@ class Conditioned(ByTD):
 
     def _with(self, meta: Meta, lifetimes: Lifetime) -> Meta:
         """With the lives of this meta-step in place of the oldest."""
-        if lifetimes.descriptor is None:
-            told = jax.vmap(self.told)(jax.tree.map(lambda x: x[:, 0], lifetimes.data))
-        else:
-            told = lifetimes.descriptor[:, None]
+        told = self.told_of(lifetimes)
         rows = (meta.lives.written + jnp.arange(self.tasks, dtype=jnp.int32)) % self.lives
         new = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), experience(lifetimes.data))
-        put = lambda old, x: old.at[rows].set(x)
-        lives = Lives(
-            jax.tree.map(put, meta.lives.kept, new), put(meta.lives.told, told), meta.lives.written + self.tasks
-        )
+        kept = jax.tree.map(lambda old, x: old.at[:, rows].set(jnp.swapaxes(x, 0, 1)), meta.lives.kept, new)
+        lives = Lives(kept, meta.lives.told.at[rows].set(told), meta.lives.written + self.tasks)
         return meta._replace(lives=lives, moments=seen(meta.moments, told.reshape(-1, told.shape[-1])))
 
     def _drawn(self, meta: Meta, key: PRNGKey) -> tuple[Float[Array, "G n F"], Drawn]:
@@ -213,13 +149,13 @@ class Conditioned(ByTD):
         key_life, key_step = jax.random.split(key)
         held = jnp.minimum(meta.lives.written, self.lives)
         lives = jax.random.randint(key_life, (self.outer_tasks,), 0, held)
-        steps, copies = meta.lives.kept.reward.shape[1:]
-        known = self.random_steps // copies  # what x was made from says too well what came of it
+        steps, _, copies = meta.lives.kept.reward.shape
+        kept = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), meta.lives.kept)  # [L, R E, ...]
+        known = self.random_steps  # what x was made from says too well what came of it
 
         def of_life(life: Array, key: PRNGKey) -> Drawn:
-            index = jax.random.randint(key, (self.outer_batch,), known * copies, (steps - self.n_step + 1) * copies)
-            kept = jax.tree.map(lambda x: x[life], meta.lives.kept)
-            return followed(kept, index // copies, index % copies, self.n_step, self.discount)
+            index = jax.random.randint(key, (self.outer_batch,), known, (steps - self.n_step + 1) * copies)
+            return followed(kept, index // copies, life * copies + index % copies, self.n_step, self.discount)
 
         drawn = jax.vmap(of_life)(lives, jax.random.split(key_step, self.outer_tasks))
         return jax.vmap(jax.vmap(normalised, (None, 0)), (None, 0))(meta.moments, meta.lives.told[lives]), drawn

@@ -1,40 +1,77 @@
 """Meta-DQN: one Q-network for all tasks that reads what is known of the task beside the state."""
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float
 
-from adaptax.core.types import PRNGKey, PyTree
-from adaptax.fields import Count
-from adaptax.inner.conditioned import Conditioned
+from adaptax.core.types import PRNGKey, PyTree, Transition
+from adaptax.fields import Count, Positive
+from adaptax.inner.conditioned import Conditioned, Meta
+from adaptax.inner.replay import Drawn, experience, followed
+from adaptax.inner.td import Learning, weighed
 from adaptax.nn.net import PureNet, mlp
-from adaptax.nn.q_network import q_network
+from adaptax.nn.q_network import film_q_network, q_network
+from adaptax.ops.moments import normalised
+from adaptax.ops.optimise import lenient
 
 
 class MetaDQN(Conditioned):
-    r"""$Q_\theta(s, a, z)$: one network for all tasks; z tells it which one this is.
+    r"""One Q-network for all tasks, Q(s, a, z): z tells it which one this is.
 
-    State and z are concatenated and read by two layers. z is the task's descriptor, or what a small network makes of a
-    first phase of random steps: of each of them, averaged, or of their second moments. A life's $\phi = (\theta, z)$.
+    z is the task's descriptor, or what a small network makes of a first phase of random steps: of each of them,
+    averaged, or of their second moments. A life's $\phi = (\theta, z)$.
+
+    With `search`, z is the descriptor in training, and nobody tells a life what it is. It is searched in what a first
+    phase of random steps recorded, from the descriptors of `starts` tasks of the training, by `search_steps` steps of
+    Adam:
+
+    - `td`: down the TD error of these steps, $z \leftarrow z - \alpha \nabla_z\, \mathrm{mean}\,
+      H(Q_\theta(s, a, z) - r - \gamma \max_b Q_\theta(s', b, z))$; the z of the least error is taken;
+    - `value`: up the value, $z \leftarrow z + \alpha \nabla_z\, \mathrm{mean}\, Q_\theta(s, a, z)$; the z of the
+      highest value is taken. This finds the task that one would wish for: no reward enters it but through the states
+      that were visited. It is there to be compared.
 
     Attributes:
         latent: Size of z where it is not the descriptor.
+        condition: Whether the layers read z beside the state, or z scales and shifts what they put out (FiLM).
+        search: How z is searched in a new task, where its descriptor is known in training alone.
+        starts: Places that the search begins at.
+        search_steps: Steps from each.
+        search_lr: $\alpha$; z is in standard deviations over tasks.
 
     References:
         Schaul, Horgan, Gregor & Silver, 2015, "Universal Value Function Approximators", ICML (a value function that
-        reads what the task is beside the state); Hallak, Di Castro & Mannor, 2015, arXiv:1502.02259 (contexts).
+        reads what the task is beside the state); Hallak, Di Castro & Mannor, 2015, arXiv:1502.02259 (contexts); Perez,
+        Strub, de Vries, Dumoulin & Courville, 2017, arXiv:1709.07871 (FiLM).
 
     Differences from the paper: there the task is a goal in one world; here it is whatever tells tasks apart.
     """
 
     latent: Count = 32
+    condition: Literal["concatenation", "film"] = "concatenation"
+    search: Literal["none", "td", "value"] = "none"
+    starts: Count = 16
+    search_steps: Count = 50
+    search_lr: Positive = 0.1
+
+    @property
+    def is_told(self) -> bool:
+        """Who must search is not told."""
+        return self.features == "descriptor" and self.search == "none"
 
     @property
     def network(self) -> PureNet:
         """Q of encoded observations, with z among its parameters."""
-        spec = self.bound
-        net = q_network(spec.observation.size + self._latent, spec.action.size, self.hidden, self.dueling)
-        apply = lambda params, features: net.apply(params["net"], jnp.concatenate([features, params["z"]]))
+        seen, actions = self.bound.observation.size, self.bound.action.size
+        if self.condition == "film":
+            net = film_q_network(seen, self._latent, actions, self.hidden, self.dueling)
+            apply = lambda params, features: net.apply(params["net"], features, params["z"])
+        else:
+            net = q_network(seen + self._latent, actions, self.hidden, self.dueling)
+            apply = lambda params, features: net.apply(params["net"], jnp.concatenate([features, params["z"]]))
         return PureNet(lambda key: {"net": net.init(key), "z": jnp.zeros(self._latent)}, apply)
 
     @property
@@ -45,6 +82,13 @@ class MetaDQN(Conditioned):
     def reader(self) -> PureNet:
         """What makes z of one row of task features."""
         return mlp((self.told_shape[1], self.hidden, self.latent), jax.nn.relu, last_gain=1.0)
+
+    def problems(self) -> list[str]:
+        """A search needs a descriptor to look for."""
+        wrong = super().problems()
+        if self.search != "none" and self.features != "descriptor":
+            wrong.append(f"search looks for the descriptor, and features is {self.features!r}: set it to 'descriptor'")
+        return wrong
 
     def fresh(self, key: PRNGKey) -> PyTree:
         """The network, and what reads task features for it."""
@@ -57,3 +101,46 @@ class MetaDQN(Conditioned):
         if self.features == "descriptor":
             return {"net": params["net"], "z": told[0]}
         return {"net": params["net"], "z": jnp.mean(jax.vmap(self.reader.apply, (None, 0))(params["reader"], told), 0)}
+
+    def deployed(self, meta: Meta) -> Meta:
+        """Who searches needs the descriptors to begin at."""
+        lives = meta.lives._replace(kept=()) if self.search != "none" else ()
+        return super().deployed(meta)._replace(lives=lives)
+
+    def asked(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> PyTree:
+        """The network that a first phase of random steps calls for: with the z that the search finds in them."""
+        if self.search == "none":
+            return self.made_for(meta, self.told(data))
+        held = jnp.clip(meta.lives.written, 1, self.lives)
+        rows = jax.random.randint(key, (self.starts,), 0, held)
+        starts = jax.vmap(normalised, (None, 0))(meta.moments, meta.lives.told[rows, 0])
+        steps = 0 if jax.tree.leaves(meta.optimiser) else self.search_steps  # lives of the training take the best start
+        search = lambda z: self.searched(meta.params["net"], z, self.lived_through(data), steps)
+        found, bad = jax.vmap(search)(starts)
+        return {"net": meta.params["net"], "z": found[jnp.argmin(bad)]}
+
+    def lived_through(self, data: Transition) -> Drawn:
+        """All experience of a phase `[T, E, ...]`, each once."""
+        kept = experience(data)
+        begins, copies = kept.reward.shape[0] - self.n_step + 1, kept.reward.shape[1]
+        index = jnp.arange(begins * copies, dtype=jnp.int32)
+        return followed(kept, index // copies, index % copies, self.n_step, self.discount)
+
+    def searched(
+        self, net: PyTree, z: Float[Array, " F"], drawn: Drawn, steps: int
+    ) -> tuple[Float[Array, " F"], Float[Array, ""]]:
+        """Where so many steps of the search lead from z, and how bad that is."""
+        optimiser = lenient(optax.adam(self.search_lr))
+
+        def bad(z: Float[Array, " F"]) -> Float[Array, ""]:
+            params = {"net": net, "z": z}
+            if self.search == "value":
+                return -jnp.mean(self.inner.off(params, drawn, jnp.zeros_like(drawn.gain)))
+            return weighed(drawn, self.inner.errors(params, params, drawn))
+
+        def step(now: tuple[Array, optax.OptState], _: None) -> tuple[tuple[Array, optax.OptState], None]:
+            change, state = optimiser.update(jax.grad(bad)(now[0]), now[1])
+            return (now[0] + change, state), None
+
+        (z, _), _ = jax.lax.scan(step, (z, optimiser.init(z)), length=steps)
+        return z, bad(z)

@@ -20,7 +20,7 @@ class Meta(NamedTuple):
 
 
 class Reptile(ByGradient):
-    r"""Reptile: after each batch of lives, move $\theta$ towards the mean of the adapted parameters.
+    r"""Reptile: after each batch of lives, move the initialisation towards the mean of the adapted parameters.
 
     $\theta \leftarrow \theta + \epsilon\, \frac{1}{B} \sum_T (\phi_K - \theta)$ with $\epsilon$ = `learning_rate`,
     where $\phi_K$ is what K = `inner_steps` + 1 steps of policy gradient made of $\theta$ in task T.

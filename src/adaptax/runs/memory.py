@@ -11,9 +11,13 @@ import jax
 import jax.numpy as jnp
 
 from adaptax.checkpoint import MIB
+from adaptax.core.env import AbstractEnvironment
+from adaptax.core.learner import Learner
 from adaptax.core.trainer import Fixed, run_chunk
 from adaptax.errors import ResourceError
-from adaptax.runs.run import Run, spread
+from adaptax.measure import agent_bytes
+from adaptax.runs.run import Run, spread, template
+from adaptax.runs.settings import Settings
 
 WORDS = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")  # JAX's, on one device or another
 
@@ -31,6 +35,39 @@ def needs(fixed: Fixed, run: Run) -> dict[str, int]:
         "the outer state before and after": analysis.argument_size_in_bytes + analysis.output_size_in_bytes,
         "lives and gradients": analysis.temp_size_in_bytes,
     }
+
+
+def least(learner: Learner, env: AbstractEnvironment, settings: Settings) -> dict[str, int]:
+    """Bytes that a training takes, whatever the compiler makes of it, by what for; only shapes are looked at."""
+    spec, schedule = learner.bound, learner.schedule()
+    saved = template(learner, env, settings)
+    meta = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), saved.states.meta)
+    step = [2 * spec.observation.none().nbytes, 2 * spec.action.none().nbytes, 11]  # two rewards, three flags
+    return {
+        "the outer state": sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(saved)),
+        "agents at work": learner.tasks * agent_bytes(learner, meta, schedule.copies),
+        "what they record": learner.tasks * schedule.length * sum(step),
+    }
+
+
+def refuse_what_cannot_fit(learner: Learner, env: AbstractEnvironment, settings: Settings) -> None:
+    """Before anything starts.
+
+    Raises:
+        ResourceError: the training needs more memory than there is, at the very least.
+    """
+    needed, free = least(learner, env, settings), available()
+    if not free or (total := sum(needed.values())) <= free:
+        return
+    parts = ", ".join(f"{size / MIB:,.0f} MiB for {name}" for name, size in needed.items())
+    each = (total - needed["the outer state"]) / learner.tasks
+    fit = max(0, int((free - needed["the outer state"]) / each))
+    remedy = f"at most {fit} would fit (learner.tasks)" if fit else "not a single one would fit"
+    smaller = ", or a smaller learner.replay" if "replay" in vars(learner) else ""
+    raise ResourceError(
+        f"{learner.tasks} tasks in a meta-step need at least {total / MIB:,.0f} MiB ({parts}), and "
+        f"{free / MIB:,.0f} MiB are there; {remedy}: try fewer copies or phases{smaller}"
+    )
 
 
 def available() -> int:

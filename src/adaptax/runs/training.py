@@ -23,7 +23,7 @@ from adaptax.progress import LINES, Progress, Silent, say
 from adaptax.runs.folder import create_folder, in_use
 from adaptax.runs.guard import Fault, first_fault, spoilt, told
 from adaptax.runs.log import RunLog
-from adaptax.runs.memory import is_out_of_memory, out_of_memory
+from adaptax.runs.memory import is_out_of_memory, out_of_memory, refuse_what_cannot_fit
 from adaptax.runs.run import Run, fresh, spread, steps_per_meta_step
 from adaptax.runs.settings import Settings, checked_settings, device_problems, type_problems
 from adaptax.runs.signals import EXITS, listening
@@ -93,6 +93,7 @@ def train(
 
     Raises:
         ConfigError: something in the configuration is wrong; all of it is named.
+        ResourceError: it needs more memory than there is.
         RunBusyError: the folder exists already.
         OSError: the folder cannot be made.
         FaultyEnvironmentError: a simulator on the host raised, or returned what its family does not declare; it says
@@ -118,6 +119,7 @@ def train(
         on_nan=on_nan,
     )
     learner = learner.bind(env.spec(), settings.meta_steps)
+    refuse_what_cannot_fit(learner, env, settings)
     folder = Path(out) if out else None
     if folder:
         create_folder(folder, config_of(learner, env, settings))

@@ -1,0 +1,265 @@
+"""Metric DQN: a library of solved tasks, and a learned distance that says which of them a new task starts from."""
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from adaptax.core.lifetime import streams, where
+from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Transition
+from adaptax.fields import Count, Fraction, Positive
+from adaptax.inner.by_td import life_returns
+from adaptax.inner.informed import Informed
+from adaptax.inner.td import TD, Learning
+from adaptax.nn.siamese import Siamese, siamese
+from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
+from adaptax.ops.optimise import clipped_adam
+
+
+class Library(NamedTuple):
+    """The last tasks that were solved, at most L."""
+
+    told: Float[Array, "L n F"]  # their features
+    params: PyTree  # [L, ...], the network that each life ended with
+    earned: Float[Array, " L"]  # a step, in the last phase
+    written: Int[Array, ""]  # entries ever made
+
+
+class Tries(NamedTuple):
+    """What entries earned in other tasks, the last R times that one was tried."""
+
+    task: Float[Array, "R n F"]
+    entry: Float[Array, "R n F"]
+    earned: Float[Array, " R"]  # a step
+    written: Int[Array, ""]
+
+
+class Meta(NamedTuple):
+    """Outer state; optimiser and tries are nothing once it is deployed."""
+
+    params: PyTree  # of the siamese network
+    optimiser: optax.OptState
+    first: PyTree  # the network that begins where there is no library
+    library: Library
+    tries: Any  # Tries
+    moments: Moments  # of what is known of tasks
+    worth: Moments  # of what was earned in tries
+    updates: Int[Array, ""]
+
+
+class MetricDQN(Informed):
+    r"""Begin with the networks of the most similar tasks in a library; a siamese network learns what similar means.
+
+    A new task x begins with $\phi_0 = \sum_i w_i \phi_i$ over its `neighbours` nearest entries, $w_i \propto
+    \exp(-d_\theta(x, x_i) / \tau)$, and goes on by deep Q-learning. The distance is taught by what it is for: lives in
+    training first try random entries, a greedy phase each, and $v_\theta(x) - d_\theta(x, x_j)$ is fitted to what entry
+    j earns in task x. So d is how much is lost by transfer, and v takes up that some tasks pay more. Then the life
+    learns its task, and its features, its network and what that earned become an entry.
+
+    Weighted sums of networks mean something only if these have grown from one start: learned apart, what a unit stands
+    for differs from one to the next. `trained_from` says what lives in training start from.
+
+    Attributes:
+        phases: Phases of a training life in which its task is learned.
+        tries: Entries that a training life tries before.
+        library: L, entries kept.
+        neighbours: Nearest entries that are averaged.
+        temperature: $\tau$, in standard deviations of what tries earn.
+        trained_from: What a training life learns from: one network for all lives, one of its own, or the entry that
+            was tried last.
+        asymmetric: Whether the distance there and back may differ; see `nn.siamese`.
+        embedding: Size of the embedding of a task.
+        remembered: R, tries kept.
+        outer_updates: Gradient steps of the siamese network in a meta-step.
+        outer_batch: Tries behind one such step.
+        learning_rate: Step size of the outer loop, falling linearly to zero over the training.
+        max_gradient: Global norm that outer gradients are clipped to.
+
+    References:
+        Bromley, Guyon, LeCun, Saeckinger & Shah, 1993, "Signature verification using a Siamese time delay neural
+        network", NIPS; Carroll & Seppi, 2005, "Task similarity measures for transfer in reinforcement learning task
+        libraries", IJCNN (distances by transfer); Wortsman et al., 2022, arXiv:2203.05482 (averages of networks that
+        share a start).
+
+    Differences from the paper: none of them learns a distance from what transfer earned, or starts a Q-network by it.
+    """
+
+    phases: Count = 10
+    tries: Count = 2
+    library: Count = 500
+    neighbours: Count = 1
+    temperature: Positive = 0.3
+    trained_from: Literal["one", "own", "entry"] = "one"
+    asymmetric: bool = False
+    embedding: Count = 16
+    remembered: Count = 4000
+    outer_updates: Count = 16
+    outer_batch: Count = 128
+    learning_rate: Positive = 1e-3
+    max_gradient: Positive = 10.0
+    epsilon: Fraction = 0.3
+
+    @property
+    def siamese(self) -> Siamese:
+        """What compares tasks."""
+        return siamese(self.told_shape[1], self.hidden, self.embedding, self.asymmetric)
+
+    def schedule(self, episodes: int | None = None) -> Schedule:
+        """As many phases as hold so many episodes, or those of a training life: what is random, tries, learning."""
+        usual = super().schedule(episodes)
+        return usual if episodes else usual._replace(phases=usual.phases + self.tries)
+
+    def problems(self) -> list[str]:
+        """What is kept must hold what comes at once, and what is asked for."""
+        wrong, least = super().problems(), max(self.tasks, self.neighbours)
+        if self.library < least:
+            wrong.append(
+                f"library is {self.library}; it must hold {least} entries: the tasks of a meta-step come at once"
+            )
+        if self.remembered < self.tasks * self.tries:
+            wrong.append(f"remembered is {self.remembered}; a meta-step makes {self.tasks * self.tries} tries")
+        return wrong
+
+    def init(self, key: PRNGKey) -> Meta:
+        """An empty library."""
+        key_siamese, key_first = jax.random.split(key)
+        params, first, nothing = self.siamese.init(key_siamese), self.network.init(key_first), jnp.zeros((), jnp.int32)
+        rows = lambda count: jnp.zeros((count, *self.told_shape))
+        entries = jax.tree.map(lambda x: jnp.zeros((self.library, *x.shape), x.dtype), first)
+        return Meta(
+            params=params,
+            optimiser=self._optimiser().init(params),
+            first=first,
+            library=Library(rows(self.library), entries, jnp.zeros(self.library), nothing),
+            tries=Tries(rows(self.remembered), rows(self.remembered), jnp.zeros(self.remembered), nothing),
+            moments=nothing_seen(self.told_shape[1]),
+            worth=nothing_seen(1),
+            updates=nothing,
+        )
+
+    def deployed(self, meta: Meta) -> Meta:
+        """The library, and what tells distances."""
+        return meta._replace(optimiser=(), tries=())
+
+    def start(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> PyTree:
+        """The network of an entry to be tried, or in a life of use that which the library has for the task."""
+        if training(meta):
+            return self.entry(meta, key)
+        told = jnp.broadcast_to(meta.moments.mean, self.told_shape) if descriptor is None else descriptor[None]
+        return self.made_for(meta, told)
+
+    def entry(self, meta: Meta, key: PRNGKey) -> PyTree:
+        """The network of an entry to be tried."""
+        index, library = self.tried(meta, key), meta.library
+        return where(library.written > 0, jax.tree.map(lambda x: x[index], library.params), meta.first)
+
+    def tried(self, meta: Meta, key: PRNGKey) -> Int[Array, ""]:
+        """Which entry is tried: any."""
+        return jax.random.randint(key, (), 0, jnp.clip(meta.library.written, 1, self.library))
+
+    def made_for(self, meta: Meta, told: Float[Array, "n F"]) -> PyTree:
+        r"""$\phi_0$: the weighted networks of the nearest entries."""
+        _, index, weight = self.nearest(meta, told, self.neighbours)
+        mixed = jax.tree.map(lambda x: jnp.tensordot(weight, x[index], 1), meta.library.params)
+        return where(meta.library.written > 0, mixed, meta.first)
+
+    def nearest(
+        self, meta: Meta, told: Float[Array, "n F"], count: int
+    ) -> tuple[Float[Array, " count"], Int[Array, " count"], Float[Array, " count"]]:
+        """Distances to so many nearest entries, which they are, and their weights."""
+        read = lambda told: self.siamese.embed(meta.params, jax.vmap(normalised, (None, 0))(meta.moments, told))
+        entries = jax.vmap(read)(meta.library.told)
+        distance = jax.vmap(self.siamese.distance, (None, None, 0))(meta.params, read(told), entries)
+        held = jnp.arange(self.library) < meta.library.written
+        closeness, index = jax.lax.top_k(jnp.where(held, -distance, -jnp.inf), count)
+        weight = jax.nn.softmax(jnp.where(jnp.isfinite(closeness), closeness, -1e9) / self.temperature)
+        return -closeness, index.astype(jnp.int32), weight
+
+    def rule(self, meta: Meta) -> TD:
+        """The inner loop's rule, which in training waits for the tries to be over."""
+        tries = self.tries * self.phase_steps * self.copies if training(meta) else 0
+        return self.inner._replace(random_steps=self.random_steps + tries)
+
+    def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
+        """Entries are tried as they are."""
+        share = self.rule(meta).explored(lived)
+        trying = (lived >= self.random_steps) & (lived < self.rule(meta).random_steps)
+        return jnp.where(trying, 0.0, share)
+
+    def learn(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
+        """One update of the network, but not while entries are tried."""
+        return self.rule(meta).learn(inner, data, key)
+
+    def adapt(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
+        """In training the next entry to be tried, and then what the task is learned from."""
+        if not training(meta):
+            return super().adapt(meta, inner, data, key)
+        come = data.extras[0, 0] // data.reward.shape[0] + int(self.is_told)  # tries that were begun so far
+        learned_from = {"one": meta.first, "own": self.network.init(key), "entry": inner.params}[self.trained_from]
+        params = where(come < self.tries, self.entry(meta, key), learned_from)
+        begun = self.inner.begin(params, self.copies)._replace(replay=inner.replay)
+        return where(come <= self.tries, begun, inner)
+
+    def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
+        """Remembers what the tries earned, makes entries of the lives, and descends the error of what was expected."""
+        optimiser = self._optimiser()
+        meta = self._entered(self._remembered(meta, lifetimes), lifetimes)
+
+        def descend(now: tuple[PyTree, optax.OptState], key: PRNGKey) -> tuple[tuple[PyTree, optax.OptState], Metrics]:
+            rows = jax.random.randint(key, (self.outer_batch,), 0, jnp.clip(meta.tries.written, 1, self.remembered))
+            drawn = jax.tree.map(lambda x: x[rows], meta.tries._replace(written=()))
+            loss, gradient = jax.value_and_grad(self._loss)(now[0], meta, drawn)
+            change, state = optimiser.update(gradient, now[1])
+            after = optax.apply_updates(now[0], change), state
+            return where(meta.tries.written > 0, after, now), {"transfer_loss": loss}
+
+        keys = jax.random.split(key, self.outer_updates)
+        (params, state), metrics = jax.lax.scan(descend, (meta.params, meta.optimiser), keys)
+        meta = meta._replace(params=params, optimiser=state, updates=meta.updates + 1)
+        return meta, jax.tree.map(jnp.mean, metrics) | life_returns(lifetimes.data)
+
+    def _optimiser(self) -> optax.GradientTransformation:
+        return clipped_adam(self.learning_rate, self.max_gradient, self.meta_steps * self.outer_updates)
+
+    def _loss(self, params: PyTree, meta: Meta, tries: Tries) -> Float[Array, ""]:
+        """How far what tries earned is from what was expected, in standard deviations of it."""
+        read = lambda told: self.siamese.embed(params, jax.vmap(normalised, (None, 0))(meta.moments, told))
+        expected = lambda task, entry: self.siamese.transfer(params, read(task), read(entry))
+        earned = jax.vmap(normalised, (None, 0))(meta.worth, tries.earned[:, None])[:, 0]
+        return jnp.mean(optax.losses.huber_loss(jax.vmap(expected)(tries.task, tries.entry), earned))
+
+    def _remembered(self, meta: Meta, lifetimes: Lifetime) -> Meta:
+        """With what the tries of these lives earned, once there are entries to try."""
+        told, after = self.told_of(lifetimes), int(not self.is_told)
+        index = jax.vmap(lambda key: jnp.stack([self.tried(meta, key) for key in self._keys(key)]))(lifetimes.key)
+        task = jnp.broadcast_to(told[:, None], (self.tasks, self.tries, *self.told_shape))
+        earned = jnp.mean(lifetimes.data.reward[:, after : after + self.tries], (2, 3))
+        new = (task, meta.library.told[index], earned)
+        new = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), new)
+        number = self.tasks * self.tries
+        rows = (meta.tries.written + jnp.arange(number, dtype=jnp.int32)) % self.remembered
+        kept = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.tries[:3]), new)
+        tries, worth = Tries(*kept, meta.tries.written + number), seen(meta.worth, new[2][:, None])
+        tries, worth = where(meta.library.written > 0, (tries, worth), (meta.tries, meta.worth))
+        return meta._replace(tries=tries, worth=worth, moments=seen(meta.moments, told.reshape(-1, told.shape[-1])))
+
+    def _keys(self, key: PRNGKey) -> list[PRNGKey]:
+        """The keys that a life drew the entries by that it tried: at its birth, and at the ends of phases."""
+        life, first = streams(key), -1 + (not self.is_told)
+        at = lambda phase: life.begin if phase < 0 else jax.random.fold_in(life.adapt, phase)
+        return [at(phase) for phase in range(first, first + self.tries)]
+
+    def _entered(self, meta: Meta, lifetimes: Lifetime) -> Meta:
+        """With these lives in the library, in place of the oldest."""
+        rows = (meta.library.written + jnp.arange(self.tasks, dtype=jnp.int32)) % self.library
+        earned = jnp.mean(lifetimes.data.reward[:, -1], (1, 2))
+        new = (self.told_of(lifetimes), lifetimes.last.inner.params, earned)
+        kept = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.library[:3]), new)
+        return meta._replace(library=Library(*kept, meta.library.written + self.tasks))
+
+
+def training(meta: Meta) -> bool:
+    """Whether this is the outer state of a training, and not what was deployed of it."""
+    return bool(jax.tree.leaves(meta.optimiser))

@@ -1,0 +1,121 @@
+"""A library of solved tasks, and which of them a new task starts from."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adaptax import testing
+from adaptax.core.lifetime import advance, born
+from adaptax.core.trainer import initial_state, lived, meta_step
+from adaptax.envs.grid import GridNavigation
+from adaptax.learners.metric_dqn import MetricDQN
+from adaptax.nn.siamese import siamese
+
+ENV = GridNavigation()
+
+
+def bound(**fields):
+    return testing.small(MetricDQN(**fields)).bind(ENV.spec(), 10)
+
+
+def filled(learner, told, values):
+    """An outer state whose library holds tasks told so, with networks that are `values` everywhere."""
+    meta = learner.init(jax.random.key(0))
+    count = len(values)
+    rows = lambda old, x: old.at[:count].set(x)
+    full = lambda old: rows(old, jnp.broadcast_to(values.reshape(-1, *[1] * (old.ndim - 1)), (count, *old.shape[1:])))
+    library = meta.library._replace(
+        told=rows(meta.library.told, told[:, None]),
+        params=jax.tree.map(full, meta.library.params),
+        written=jnp.asarray(count, jnp.int32),
+    )
+    return meta._replace(library=library)
+
+
+def test_the_nearest_networks_are_averaged_by_their_distance():
+    learner = bound(neighbours=2, temperature=0.7)
+    told, values = jnp.array([[0.0, 0.0], [1.0, 1.0], [3.0, -3.0]]), jnp.array([1.0, 2.0, 5.0])
+    meta = filled(learner, told, values)
+    net, asked = learner.siamese, jnp.array([0.9, 0.8])
+    read = lambda x: net.embed(meta.params, x[None])
+    distance = np.array([net.distance(meta.params, read(asked), read(x)) for x in told])
+    two = np.argsort(distance)[:2]
+    weight = np.exp(-distance[two] / 0.7) / np.exp(-distance[two] / 0.7).sum()
+    for leaf in jax.tree.leaves(learner.made_for(meta, asked[None])):
+        np.testing.assert_allclose(leaf, (weight * np.asarray(values)[two]).sum(), rtol=1e-5)
+
+
+def test_before_there_are_as_many_entries_as_asked_for_those_there_are_count():
+    learner = bound(neighbours=3)
+    meta = filled(learner, jnp.array([[0.5, 0.5]]), jnp.array([4.0]))
+    for leaf in jax.tree.leaves(learner.made_for(meta, jnp.ones((1, 2)))):
+        np.testing.assert_allclose(leaf, 4.0, rtol=1e-6)
+    empty = learner.init(jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, learner.made_for(empty, jnp.ones((1, 2))), empty.first)
+
+
+@pytest.mark.parametrize("features", ["descriptor", "statistics"])
+def test_what_tries_earned_is_remembered_beside_the_very_entries_that_were_tried(features):
+    learner = bound(features=features, tries=2, phases=2)
+    state = initial_state(learner, ENV, jax.random.key(0))
+    state, _ = meta_step(learner, ENV, state)
+    assert int(state.meta.tries.written) == 0, "there was nothing to try yet"
+    assert int(state.meta.library.written) == learner.tasks
+    _, lifetimes, key = lived(learner, ENV, state)
+    after, _ = learner.update(state.meta, lifetimes, key)
+    first, count = int(features != "descriptor"), 2 * learner.tasks
+    assert int(after.tries.written) == count
+    earned = np.asarray(lifetimes.data.reward[:, first : first + 2]).mean((2, 3)).ravel()
+    np.testing.assert_allclose(after.tries.earned[:count], earned, rtol=1e-6)
+    # that the entries named are those whose networks acted: greedily, so their best actions are what was done
+    telling = np.asarray(state.meta.library.told)
+    for life in range(learner.tasks):
+        for attempt in range(2):
+            told = np.asarray(after.tries.entry[2 * life + attempt])
+            (index,) = np.flatnonzero((telling == told).all((1, 2)))[:1]
+            params = jax.tree.map(lambda x: x[index], state.meta.library.params)  # noqa: B023
+            data = jax.tree.map(lambda x: x[life, first + attempt], lifetimes.data)  # noqa: B023
+            values = jax.vmap(jax.vmap(lambda o: learner.inner.values(params, o)))(data.step.observation)  # noqa: B023
+            np.testing.assert_array_equal(np.asarray(jnp.argmax(values, -1)), np.asarray(data.action))
+
+
+def test_a_task_is_learned_after_the_tries_from_one_network_for_all():
+    learner = bound(tries=2, phases=1, warm_up=0)
+    state = initial_state(learner, ENV, jax.random.key(0))
+    state, _ = meta_step(learner, ENV, state)
+    task, meta = ENV.tasks.train(jax.random.key(5)), state.meta
+    life = born(learner, ENV, meta, task, jax.random.key(6), learner.copies)
+    schedule = learner.schedule()
+    tried, _ = advance(learner, ENV, meta, life, schedule._replace(phases=2))
+    jax.tree.map(np.testing.assert_array_equal, tried.agent.inner.params, meta.first)
+    assert int(tried.agent.inner.updates) == 0
+    learned, _ = advance(learner, ENV, meta, tried, schedule._replace(phases=1))
+    assert int(learned.agent.inner.updates) > 0
+
+
+def test_siamese_distances():
+    told = jax.random.normal(jax.random.key(0), (2, 4, 3))
+    for asymmetric in (False, True):
+        net = siamese(3, 8, 5, asymmetric)
+        params = net.init(jax.random.key(1))
+        one, other = (net.embed(params, x) for x in told)
+        there, back = net.distance(params, one, other), net.distance(params, other, one)
+        assert float(there) > 0 and (float(there) != pytest.approx(float(back))) == asymmetric
+    assert float(siamese(3, 8, 5).distance(params, one, one)) < 2e-3
+    order = net.embed(params, told[0][::-1])
+    np.testing.assert_allclose(order, net.embed(params, told[0]), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"library": 3}, "library is 3; it must hold 4 entries"),
+        ({"neighbours": 9, "library": 8}, "library is 8; it must hold 9 entries"),
+        ({"remembered": 7}, "remembered is 7; a meta-step makes 8 tries"),
+    ],
+)
+def test_what_does_not_go_together_is_said(fields, problem):
+    learner = MetricDQN(**{"tasks": 4, "batch": 4, "tries": 2, "warm_up": 4} | fields).bind(ENV.spec())
+    (said,) = learner.problems()
+    assert problem in said
