@@ -33,6 +33,7 @@ from adaptax.learners.random import Random
 from adaptax.learners.reptile import Reptile
 from adaptax.learners.rl2 import RL2
 from adaptax.learners.scratch import Scratch
+from adaptax.learners.selector import Selector
 from adaptax.learners.warm_start import WarmStart
 
 Entry = TypeVar("Entry")
@@ -50,6 +51,7 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "meta-dqn": MetaDQN,
     "hyper-dqn": HyperDQN,
     "metric-dqn": MetricDQN,
+    "selector": Selector,
     "multi-task": MultiTask,
     "oracle": Oracle,
     "random": Random,

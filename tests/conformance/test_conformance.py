@@ -65,6 +65,11 @@ def test_learner_with_options(options):
     testing.check_learner(testing.small(LEARNERS["dqn"](**options)), Clock(horizon=4))
 
 
+@pytest.mark.parametrize("fields", [{"pool": "policies"}, {"loss": "td"}])
+def test_learner_with_another_pool(fields):
+    testing.check_learner(testing.small(LEARNERS["selector"](**fields)), Clock(horizon=4))
+
+
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_environment(name):
     testing.check_environment(ENVIRONMENTS[name]())
