@@ -60,13 +60,11 @@ def by_hand(q: np.ndarray, life: Any, t: int, trace: float, watkins: bool) -> fl
 @given(seed=st.integers(0, 10_000))
 def test_what_a_q_network_is_charged_and_trained_to(seed):
     life, q = life_of(seed), jax.random.normal(jax.random.key(seed), (6, 2))
-    weight = jnp.linspace(0.5, 1.5, 12)[:, None]
     flat, table = jax.tree.map(lambda x: np.asarray(x)[:, 0], life), np.asarray(q)
     value = table[flat.observation, flat.action]
     for loss, trace in (("return", 1.0), ("td", 0.0)):
-        charged, target = BY[loss](q, life, weight)
+        charged, target = BY[loss](q, life, life.reward)
         expected = (value - [by_hand(table, flat, t, trace, False) for t in range(12)]) ** 2
-        expected *= np.asarray(weight)[:, 0] if loss == "return" else 1.0
         np.testing.assert_allclose(charged[:, 0], expected, rtol=1e-4, atol=1e-5)
         watkins = [by_hand(table, flat, t, 0.7, True) for t in range(12)]
         np.testing.assert_allclose(target[:, 0], watkins, rtol=1e-4, atol=1e-5)
@@ -129,8 +127,7 @@ def test_the_td_error_is_least_for_who_expects_nothing():
     rows = walk(0, 4) + walk(1, 4)
     kinds = (jnp.int32, jnp.int32, float, jnp.int32, bool, bool)
     life = Experience(*(jnp.asarray(x, kind)[:, None] for x, kind in zip(zip(*rows, strict=True), kinds, strict=True)))
-    weight = weights(S, life, 0.9, 1.0)
-    known, unknown = ({loss: BY[loss](q, life, weight)[0][:, 0] for loss in BY} for q in (knows, nothing))
+    known, unknown = ({loss: BY[loss](q, life, life.reward)[0][:, 0] for loss in BY} for q in (knows, nothing))
     unpaid = np.asarray(life.reward[:, 0] == 0)
     assert (unknown["td"][unpaid] < known["td"][unpaid]).all(), "expecting nothing is right wherever nothing is met"
     assert unknown["return"].mean() > 2 * known["return"].mean()

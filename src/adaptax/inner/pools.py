@@ -48,11 +48,12 @@ class QNetworks(NamedTuple):
     ) -> tuple[Float[Array, "L E"], Float[Array, "L E"]]:
         r"""What one member is charged for each step of a life, and what it is to be trained to there.
 
-        `return` charges $w_t (Q_i(s_t, a_t) - G_t)^2$. G is what really followed to the end of the episode; where a
+        `return` charges $(Q_i(s_t, a_t) - G_t)^2$. G is what really followed to the end of the episode; where a
         time limit or the end of the record cut that off, the member's own value stands for the rest. `td` charges the
         squared TD error. Trained is to Watkins' $Q(\lambda)$: what followed counts as long as the member would have
         acted so itself.
         """
+        del weight
         value, after = (
             every(self.network, params, self.observation, x) for x in (life.observation, life.next_observation)
         )
@@ -68,7 +69,7 @@ class QNetworks(NamedTuple):
         error = taken(value, life.action) - (
             followed(goes_on) if self.loss == "return" else life.reward + discount * best
         )
-        return (weight if self.loss == "return" else 1.0) * error**2, watkins
+        return error**2, watkins
 
     def training(self, params: PyTree, life: Experience, target: Float[Array, "L E"]) -> Float[Array, ""]:
         """Huber's loss of one member on a life."""

@@ -66,11 +66,10 @@ class Selector(ByTD):
     [s_t, a_{t-1}, r_{t-1}, first_t])$, $\hat\ell_t = f(s_t, h_t)$, and $i_t = \arg\min_i \hat\ell_{t,i}$. It is trained
     by squared error on the losses that came about, which all members have in each life, whoever acted.
 
-    A pool of Q-networks is charged $\ell_{t,i} = w_t (Q_i(s_t, a_t) - G_t)^2$, G being the return that really followed;
-    where a time limit or the record's end cut it off, the member's own value stands for the rest. A pool of policies is
-    charged $-w_t \log \pi_i(a_t \mid s_t)$. Here $w_t \propto e^{\kappa A_t}$ weighs by what was earned: who predicts
-    failure, and then fails, is right, but not to be followed. The TD error can be charged instead; where rewards are
-    sparse it is least for a member that expects nothing, which then acts.
+    A pool of Q-networks is charged $\ell_{t,i} = (Q_i(s_t, a_t) - G_t)^2$, G being the return that really followed;
+    where a time limit or the record's end cut it off, the member's own value stands for the rest. The TD error can be
+    charged instead; where rewards are sparse it is least for a member that expects nothing, which then acts. A pool of
+    policies is charged $-w_t \log \pi_i(a_t \mid s_t)$, where $w_t \propto e^{\kappa A_t}$ weighs by what was earned.
 
     Members become different by multiple-choice learning: with $L_i$ the mean loss over a life, member i is trained on
     it with the share $\mathrm{softmax}_i(-L_i / \tau)$, so that it owns tasks, not states. Q-networks are trained to
@@ -85,7 +84,7 @@ class Selector(ByTD):
         pool: What the members are.
         members: n.
         loss: What Q-networks are charged for; policies are charged for their likelihood.
-        weighting: $\kappa$; 0 weighs all steps alike.
+        weighting: $\kappa$ of policies: how much more it weighs what earned more; 0 imitates all alike.
         temperature: $\tau$, in standard deviations of how losses differ between members.
         losers: Share of each life that goes to all members alike, so that none is left without.
         balanced: Offset losses so that all members get equal parts of the lives in sum.
