@@ -63,7 +63,7 @@ def test_what_a_q_network_is_charged_and_trained_to(seed):
     flat, table = jax.tree.map(lambda x: np.asarray(x)[:, 0], life), np.asarray(q)
     value = table[flat.observation, flat.action]
     for loss, trace in (("return", 1.0), ("td", 0.0)):
-        charged, target = BY[loss](q, life, life.reward)
+        charged, target = BY[loss](q, q, life, life.reward)
         expected = (value - [by_hand(table, flat, t, trace, False) for t in range(12)]) ** 2
         np.testing.assert_allclose(charged[:, 0], expected, rtol=1e-4, atol=1e-5)
         watkins = [by_hand(table, flat, t, 0.7, True) for t in range(12)]
@@ -73,7 +73,7 @@ def test_what_a_q_network_is_charged_and_trained_to(seed):
 def test_what_a_policy_is_charged():
     life, logits = life_of(0), jnp.log(jnp.array([[0.25, 0.75]] * 6))
     weight = jnp.linspace(0.5, 1.5, 12)[:, None]
-    charged, target = Policies(TABLE, S).judged(logits, life, weight)
+    charged, target = Policies(TABLE, S).judged(logits, logits, life, weight)
     expected = -weight * jnp.log(jnp.where(life.action == 1, 0.75, 0.25))
     np.testing.assert_allclose(charged, expected, rtol=1e-6)
     np.testing.assert_array_equal(target, weight)
@@ -127,7 +127,7 @@ def test_the_td_error_is_least_for_who_expects_nothing():
     rows = walk(0, 4) + walk(1, 4)
     kinds = (jnp.int32, jnp.int32, float, jnp.int32, bool, bool)
     life = Experience(*(jnp.asarray(x, kind)[:, None] for x, kind in zip(zip(*rows, strict=True), kinds, strict=True)))
-    known, unknown = ({loss: BY[loss](q, life, life.reward)[0][:, 0] for loss in BY} for q in (knows, nothing))
+    known, unknown = ({loss: BY[loss](q, q, life, life.reward)[0][:, 0] for loss in BY} for q in (knows, nothing))
     unpaid = np.asarray(life.reward[:, 0] == 0)
     assert (unknown["td"][unpaid] < known["td"][unpaid]).all(), "expecting nothing is right wherever nothing is met"
     assert unknown["return"].mean() > 2 * known["return"].mean()
@@ -225,7 +225,7 @@ def test_each_member_owns_an_end_and_the_past_tells_which(pool):
     lives = ax.record(run, tasks=200, checkpoint="last")
     meta = jax.tree.map(lambda x: x[0], run.meta("last"))
     data = jax.tree.map(lambda x: jnp.asarray(x[0]).reshape(200, -1, *x.shape[4:]), lives.data)
-    owned = np.asarray(run.learner.judged(meta.params, data).share)
+    owned = np.asarray(run.learner.judged(meta.params, meta.params["pool"], data).share)
     right = np.asarray(lives.tasks) == 1
     owner = int(owned[right].mean(0).argmax())
     assert owned[right, owner].mean() > 0.9 and owned[~right, 1 - owner].mean() > 0.9

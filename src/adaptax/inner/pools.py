@@ -44,30 +44,31 @@ class QNetworks(NamedTuple):
         return jnp.argmax(outputs).astype(jnp.int32)
 
     def judged(
-        self, params: PyTree, life: Experience, weight: Float[Array, "L E"]
+        self, params: PyTree, slow: PyTree, life: Experience, weight: Float[Array, "L E"]
     ) -> tuple[Float[Array, "L E"], Float[Array, "L E"]]:
         r"""What one member is charged for each step of a life, and what it is to be trained to there.
 
         `return` charges $(Q_i(s_t, a_t) - G_t)^2$. G is what really followed to the end of the episode; where a
         time limit or the end of the record cut that off, the member's own value stands for the rest. `td` charges the
         squared TD error. Trained is to Watkins' $Q(\lambda)$: what followed counts as long as the member would have
-        acted so itself.
+        acted so itself, and a slow copy of the member says what its best action is worth.
         """
         del weight
         value, after = (
             every(self.network, params, self.observation, x) for x in (life.observation, life.next_observation)
         )
         agrees = (jnp.argmax(value, -1).astype(life.action.dtype) == life.action).astype(value.dtype)
-        goes_on, best = same_episode(life), jnp.max(after, -1)
+        goes_on, chosen = same_episode(life), jnp.argmax(after, -1)
+        judge = taken(every(self.network, slow, self.observation, life.next_observation), chosen)
         discount = self.discount * (1.0 - life.terminated.astype(value.dtype))
 
-        def followed(share: Array) -> Float[Array, "L E"]:
-            """Targets that go by what was lived to this share, by the member's value to the rest."""
+        def followed(share: Array, best: Array) -> Float[Array, "L E"]:
+            """Targets that go by what was lived to this share, by a value to the rest."""
             return discounted_returns(life.reward + discount * (1.0 - share) * best, discount * share)
 
-        watkins = followed(self.trace * goes_on * jnp.roll(agrees, -1, 0))
+        watkins, best = followed(self.trace * goes_on * jnp.roll(agrees, -1, 0), judge), jnp.max(after, -1)
         error = taken(value, life.action) - (
-            followed(goes_on) if self.loss == "return" else life.reward + discount * best
+            followed(goes_on, best) if self.loss == "return" else life.reward + discount * best
         )
         return error**2, watkins
 
@@ -93,9 +94,10 @@ class Policies(NamedTuple):
         return Categorical(outputs).sample(key) if explore else Categorical(outputs).mode()
 
     def judged(
-        self, params: PyTree, life: Experience, weight: Float[Array, "L E"]
+        self, params: PyTree, slow: PyTree, life: Experience, weight: Float[Array, "L E"]
     ) -> tuple[Float[Array, "L E"], Float[Array, "L E"]]:
         r"""What one member is charged for each step, $-w_t \log \pi_i(a_t \mid s_t)$, and the weights to train with."""
+        del slow
         return -weight * self._log_prob(params, life), weight
 
     def training(self, params: PyTree, life: Experience, target: Float[Array, "L E"]) -> Float[Array, ""]:

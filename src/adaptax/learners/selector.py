@@ -25,6 +25,7 @@ class Meta(NamedTuple):
 
     params: PyTree  # {"pool": leaves [n, ...], "meta_model"}
     optimiser: optax.OptState
+    slow: PyTree  # a copy of the pool that follows slowly
     updates: Int[Array, ""]  # meta-steps made
 
 
@@ -89,6 +90,7 @@ class Selector(ByTD):
         losers: Share of each life that goes to all members alike, so that none is left without.
         balanced: Offset losses so that all members get equal parts of the lives in sum.
         trace: $\lambda$ of the targets of Q-networks in the outer loop.
+        outer_polyak: How far the copy that judges the next step follows in a meta-step.
         wander: Share of episodes in training that a random member acts in.
         hidden: Units in each of the two layers of a Q-network; policies and the meta-model have twice as many in the
             first.
@@ -119,6 +121,7 @@ class Selector(ByTD):
     losers: Fraction = 0.05
     balanced: bool = True
     trace: Fraction = 0.8
+    outer_polyak: Fraction = 0.1
     wander: Fraction = 0.25
     recurrent: Count = 64
     epochs: Count = 2
@@ -152,11 +155,11 @@ class Selector(ByTD):
             "pool": jax.vmap(self.models.network.init)(jax.random.split(key_pool, self.members)),
             "meta_model": self.meta_model.init(key_model),
         }
-        return Meta(params, self._optimiser().init(params), jnp.zeros((), jnp.int32))
+        return Meta(params, self._optimiser().init(params), params["pool"], jnp.zeros((), jnp.int32))
 
     def deployed(self, meta: Meta) -> Meta:
         """Without what only training needs, and with the training over: nothing random is left of it."""
-        return meta._replace(optimiser=(), updates=jnp.full_like(meta.updates, 2**30))
+        return meta._replace(optimiser=(), slow=(), updates=jnp.full_like(meta.updates, 2**30))
 
     def learns_every(self, schedule: Schedule) -> int:
         """Steps between two updates in a life that is longer than those of the training; policies make none."""
@@ -234,23 +237,24 @@ class Selector(ByTD):
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Trains the pool and the meta-model on the lives of this meta-step."""
         lives = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), lifetimes.data)
-        batch = self.judged(meta.params, lives)
+        batch = self.judged(meta.params, meta.slow, lives)
         state, metrics = minibatch_epochs(
             self._loss, self._optimiser(), meta[:2], batch, key, epochs=self.epochs, minibatches=self.minibatches
         )
         acted = jnp.mean(jax.nn.one_hot(lives.extras.member, self.members), (0, 1, 2))
         used = jnp.exp(-jnp.sum(acted * jnp.log(acted + 1e-9)))  # perplexity: 1 to n
         metrics |= {"members_used": used, "owner_share": jnp.mean(jnp.max(batch.share, 1))}
-        return Meta(*state, meta.updates + 1), metrics | life_returns(lifetimes.data)
+        slow = optax.incremental_update(state[0]["pool"], meta.slow, self.outer_polyak)
+        return Meta(*state, slow, meta.updates + 1), metrics | life_returns(lifetimes.data)
 
-    def judged(self, params: PyTree, lives: Transition) -> Batch:
+    def judged(self, params: PyTree, slow: PyTree, lives: Transition) -> Batch:
         """What members are charged, and who is trained on what, as the pool stands before the update."""
         models, spec = self.models, self.bound
 
         def of_life(life: Transition) -> tuple[Array, Array]:
             kept = experience(life)
             weight = weights(spec.observation, kept, self.discount, self.weighting)
-            return jax.vmap(lambda member: models.judged(member, kept, weight))(params["pool"])
+            return jax.vmap(lambda phi, old: models.judged(phi, old, kept, weight))(params["pool"], slow)
 
         losses, target = jax.vmap(of_life)(lives)
         share = shares(jnp.mean(losses, (2, 3)), self.temperature, self.losers, self.balanced)
