@@ -23,7 +23,7 @@ from adaptax.core.types import PyTree, Schedule, Step, Task, Transition
 from adaptax.errors import ConfigError
 from adaptax.evaluation import curve_table, finished, interval_text, number_text, text_of
 from adaptax.fields import Count, Whole
-from adaptax.measure import Samples, draw_tasks, measure
+from adaptax.measure import Samples, draw_tasks, measure, whole_life
 from adaptax.ops.spaces import Discrete
 from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.registry import name_of
@@ -346,7 +346,7 @@ def adapt(
     every = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (lives, *np.shape(x))), task)
     every = every if isinstance(env, HostEnvironment) else jax.tree.map(jnp.asarray, every)
     learner = learner if copies is None else in_copies(learner, copies)
-    schedule = learner.schedule(episodes)
+    schedule = whole_life(learner, episodes)
     schedule = schedule._replace(copies=copies or schedule.copies)
     samples, ended = measure(learner, env, meta, every, keys, schedule, None)
     first = jax.tree.map(lambda x: x[:1], kept(ended))  # a life of its own, as `Agent.begin` makes it

@@ -33,6 +33,12 @@ class Samples(NamedTuple):
     return_at_step: np.ndarray  # [S, N, points]
 
 
+def whole_life(learner: Learner, episodes: int | None = None) -> Schedule:
+    """The length of a life that holds `episodes` episodes, or of a training life, if it lasts several meta-steps."""
+    schedule = learner.schedule(episodes)
+    return schedule if episodes else schedule._replace(phases=schedule.phases * learner.lifespan)
+
+
 def draw_tasks(env: AbstractEnvironment, split: str, count: int, seed: int) -> tuple[Task, jax.Array]:
     """`count` tasks of a split and the keys of the lives in them; the same for every learner."""
     key_task, key_life = jax.random.split(jax.random.fold_in(jax.random.key(seed), EXAMINATION))

@@ -24,6 +24,7 @@ from adaptax.envs.two_step import TwoStep
 from adaptax.errors import ConfigError
 from adaptax.learners.dqn import DQN
 from adaptax.learners.hyper_dqn import HyperDQN
+from adaptax.learners.learned_optimizer import LearnedOptimizer
 from adaptax.learners.maml import FOMAML, MAML, MetaSGD
 from adaptax.learners.meta_dqn import MetaDQN
 from adaptax.learners.metric_dqn import MetricDQN
@@ -52,6 +53,7 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "hyper-dqn": HyperDQN,
     "metric-dqn": MetricDQN,
     "selector": Selector,
+    "learned-optimizer": LearnedOptimizer,
     "multi-task": MultiTask,
     "oracle": Oracle,
     "random": Random,

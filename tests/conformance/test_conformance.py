@@ -60,6 +60,11 @@ def test_learner_of_an_initialisation(method):
     testing.check_learner(testing.small(LEARNERS["q-init"](method=method)), Clock(horizon=4))
 
 
+def test_learner_that_evolves():
+    learner = LEARNERS["learned-optimizer"](gradient="pes", sigma=1.0, epsilon=0.0, last_epsilon=0.0, inner_lr=0.1)
+    testing.check_learner(testing.small(learner), Corridor(cells=3))  # where what is done is paid
+
+
 @pytest.mark.parametrize("options", [{"dueling": True}, {"prioritised": True, "n_step": 3}])
 def test_learner_with_options(options):
     testing.check_learner(testing.small(LEARNERS["dqn"](**options)), Clock(horizon=4))

@@ -93,7 +93,12 @@ class ByTD(Learner):
 
     def learns_every(self, schedule: Schedule) -> int:
         """Steps between two updates; who does not live longer than the warm-up makes none, and saves the time."""
-        return self.update_every if schedule.length > self.warm_up else 0
+        return self.update_every if schedule.length * self.lifespan > self.warm_up else 0
+
+    def rule(self, meta: PyTree) -> TD:
+        """The inner loop's rule where the outer loop has a say in it; by default it has none."""
+        del meta
+        return self.inner
 
     @property
     def inner(self) -> TD:
@@ -140,14 +145,14 @@ class ByTD(Learner):
             wrong.append(f"replay is {self.replay}; a batch, n_step and update_every need {least} steps of each copy")
         if self.spec is not None and self.learns_in_training and not self.learns_every(schedule := self.schedule()):
             wrong.append(
-                f"warm_up is {self.warm_up}, and a training life has {schedule.length} steps: nothing would be "
-                "learned; give it more phases, or a shorter warm_up"
+                f"warm_up is {self.warm_up}, and a training life has {schedule.length * self.lifespan} steps: nothing "
+                "would be learned; give it more phases, or a shorter warm_up"
             )
         return wrong
 
     def begin(self, meta: PyTree, key: PRNGKey, descriptor: Array | None) -> tuple[Learning, Int[Array, ""]]:
         """Every life begins at `start`, with nothing in its replay. The carry counts a copy's steps."""
-        return self.inner.begin(self.start(meta, key, descriptor), self.copies), jnp.zeros((), jnp.int32)
+        return self.rule(meta).begin(self.start(meta, key, descriptor), self.copies), jnp.zeros((), jnp.int32)
 
     def act(
         self, meta: PyTree, inner: Learning, carry: Int[Array, ""], step: Step, key: PRNGKey, explore: bool
@@ -163,8 +168,7 @@ class ByTD(Learner):
 
     def learn(self, meta: PyTree, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
         """One update of the network."""
-        del meta
-        return self.inner.learn(inner, data, key)
+        return self.rule(meta).learn(inner, data, key)
 
     def adapt(self, meta: PyTree, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
         """Nothing more happens at the end of a phase."""

@@ -42,8 +42,17 @@ def lenient(chain: optax.GradientTransformation) -> optax.GradientTransformation
     return optax.GradientTransformation(chain.init, update)
 
 
+def clipped(gradient: PyTree, most: Float[Array, ""] | float) -> PyTree:
+    """A gradient of the same direction, of that global norm at most."""
+    share = jnp.minimum(1.0, most / jnp.maximum(optax.tree.norm(gradient), 1e-30))
+    return jax.tree.map(lambda x: share * x, gradient)
+
+
 def mean_gradient(
-    loss: Callable[[PyTree, PyTree], Float[Array, ""]], params: PyTree, batch: PyTree
+    loss: Callable[[PyTree, PyTree], Float[Array, ""]],
+    params: PyTree,
+    batch: PyTree,
+    max_gradient: Float[Array, ""] | float | None = None,
 ) -> tuple[Float[Array, ""], PyTree]:
     """Mean over a batch of a loss and of its gradient.
 
@@ -54,8 +63,13 @@ def mean_gradient(
         loss: Maps parameters and one entry to a number.
         params: What to differentiate by.
         batch: Leaves `[N, ...]`.
+        max_gradient: Global norm that the gradient of each entry is clipped to; None leaves them as they are.
     """
-    one = lambda entry: jax.value_and_grad(loss)(params, entry)
+
+    def one(entry: PyTree) -> tuple[Float[Array, ""], PyTree]:
+        value, gradient = jax.value_and_grad(loss)(params, entry)
+        return value, gradient if max_gradient is None else clipped(gradient, max_gradient)
+
     each = jax.lax.platform_dependent(batch, cpu=lambda xs: jax.lax.map(one, xs), default=jax.vmap(one))
     return jax.tree.map(lambda x: jnp.mean(x, 0), each)
 

@@ -18,7 +18,7 @@ from adaptax.core.learner import Learner, traced
 from adaptax.core.trainer import LONGEST, Fixed, TrainState, advance_by
 from adaptax.errors import ConfigError, NumericalError, StorageError
 from adaptax.failpoints import reach
-from adaptax.measure import Samples, draw_tasks, measure
+from adaptax.measure import Samples, draw_tasks, measure, whole_life
 from adaptax.progress import LINES, Progress, Silent, say
 from adaptax.runs.folder import create_folder, in_use
 from adaptax.runs.guard import Fault, first_fault, spoilt, told
@@ -353,7 +353,7 @@ def validate(run: Run, log: RunLog) -> np.ndarray:
     """Scores `[S]` on validation tasks; keeps the outer states that are the best so far."""
     reach("run.validation")
     saved, scores, metas = run.saved, [], run.learner.deployed(run.saved.states.meta)
-    schedule = run.learner.schedule()
+    schedule = whole_life(run.learner)
     count = int(np.clip(VALIDATION_STEPS // schedule.length, 20, 50_000))
     if isinstance(run.env, HostEnvironment):  # slow simulators: a validation may cost as much as one meta-step
         count = min(count, run.learner.tasks)

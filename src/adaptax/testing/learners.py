@@ -30,7 +30,7 @@ META_STEPS = 3
 SMALL = {"tasks": 4, "copies": 2, "hidden": 8, "minibatches": 2, "epochs": 2, "inner_steps": 2}
 SMALL |= {"phases": 2, "warm_up": 4, "replay": 64, "batch": 4, "lives": 8, "outer_updates": 2, "outer_tasks": 4}
 SMALL |= {"trunk": 8, "recurrent": 8, "latent": 4, "starts": 2, "search_steps": 2, "library": 8, "remembered": 16}
-SMALL |= {"trunk": 8, "recurrent": 8, "latent": 4, "members": 2}
+SMALL |= {"members": 2}
 
 
 def small(learner: AnyLearner) -> AnyLearner:

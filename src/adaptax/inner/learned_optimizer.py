@@ -1,0 +1,91 @@
+"""A learned optimiser: one small recurrent network makes the step of every coordinate, whatever network they are of."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int
+
+from adaptax.core.types import PRNGKey, PyTree
+from adaptax.nn.net import linear
+from adaptax.nn.recurrent import gru
+
+FEATURES = 6
+FAST, SLOW, SQUARE = 0.9, 0.99, 0.999  # decays; the first and the last are Adam's
+EPS, EPS_ROOT = 1e-8, 1e-16  # Adam's; without the second, the gradient of a square root at zero is no number
+REACH = 3.0  # a step size is at most e to this many times as large as Adam's, and at least as many times smaller
+
+
+class Coordinates(NamedTuple):
+    """What is kept of each of the P coordinates of a network."""
+
+    fast: Float[Array, " P"]  # means of its gradients
+    slow: Float[Array, " P"]
+    square: Float[Array, " P"]  # mean of their squares
+    hidden: Float[Array, "P H"]  # h
+    updates: Int[Array, ""]
+
+
+def fresh_optimiser(key: PRNGKey, units: int) -> PyTree:
+    r"""Parameters $\theta$ with which it is Adam: the last layer is zero."""
+    head = {"weight": jnp.zeros((units, 3)), "bias": jnp.zeros(3)}
+    return {"memory": gru(FEATURES, units).init(key), "head": head}
+
+
+def learned_optimiser(params: PyTree, step_size: Array | float) -> optax.GradientTransformation:
+    r"""Adam whose step size and direction a recurrent network sets anew in each coordinate and at each update.
+
+    Of the gradients g of a coordinate there are means $m_{0.9}$, $m_{0.99}$ and $v = \overline{g^2}_{0.999}$, corrected
+    for having begun at zero, and $r_j = m_j / (\sqrt{v} + \epsilon)$, with $r_0$ of g itself. Then
+
+    $$h \leftarrow \mathrm{GRU}_\theta(h, x), \quad (s, c_1, c_2) = W_\theta h + b_\theta, \quad
+    \Delta = -\alpha\, e^{S \tanh(s / S)} (r_{0.9} + c_1 r_0 + c_2 r_{0.99}).$$
+
+    With W and b zero this is Adam, and a coordinate never moves along anything but its own gradients. The features x
+    are $r_0^2, r_{0.9}^2, r_0 r_{0.9}, r_{0.9} r_{0.99}$, each squashed by $y / (1 + |y|)$ (how surprising a gradient
+    is, how steady they are, whether they agree), and $\log(\sqrt{v} + \epsilon)$ and $\log(1 + t)$, divided by ten. So
+    of opposite gradients the step is the opposite, and where a coordinate lies says nothing.
+
+    Args:
+        params: $\theta$, from `fresh_optimiser` or trained.
+        step_size: $\alpha$.
+
+    References:
+        Andrychowicz et al., 2016, arXiv:1606.04474 (the same recurrent network for each coordinate); Metz et al., 2020,
+        arXiv:2009.11243 (normalised features, log step size); Lan et al., 2023, arXiv:2302.01470 (for reinforcement
+        learning: an adaptive optimiser's form, whose parts are learned).
+
+    Differences from the paper: none of these; see `LearnedOptimizer`.
+    """
+    memory = gru(FEATURES, params["memory"]["candidate_bias"].shape[0])
+
+    def init(phi: PyTree) -> Coordinates:
+        zero = jnp.zeros_like(ravel_pytree(phi)[0])
+        hidden = jnp.zeros((zero.size, params["memory"]["candidate_bias"].shape[0]), zero.dtype)
+        return Coordinates(zero, zero, zero, hidden, jnp.zeros((), jnp.int32))
+
+    def update(gradient: PyTree, now: Coordinates, phi: PyTree | None = None) -> tuple[PyTree, Coordinates]:
+        del phi
+        g, unravel = ravel_pytree(gradient)
+        updates = now.updates + 1
+        fast, slow, square = (
+            decay * old + (1.0 - decay) * new
+            for decay, old, new in ((FAST, now.fast, g), (SLOW, now.slow, g), (SQUARE, now.square, g * g))
+        )
+        t = updates.astype(g.dtype)
+        scale = jnp.sqrt(square / (1.0 - SQUARE**t) + EPS_ROOT) + EPS
+        r = g / scale, fast / (1.0 - FAST**t) / scale, slow / (1.0 - SLOW**t) / scale
+        hidden, output = jax.checkpoint(jax.vmap(think, (0, 0, 0, None)))(now.hidden, jnp.stack(r, 1), scale, t)
+        direction = r[1] + output[:, 1] * r[0] + output[:, 2] * r[2]
+        change = -step_size * jnp.exp(REACH * jnp.tanh(output[:, 0] / REACH)) * direction
+        return unravel(change), Coordinates(fast, slow, square, hidden, updates)
+
+    def think(h: Array, r: Float[Array, "3"], scale: Float[Array, ""], t: Float[Array, ""]) -> tuple[Array, Array]:
+        agree = jax.nn.soft_sign(jnp.stack([r[0] * r[0], r[1] * r[1], r[0] * r[1], r[1] * r[2]]))
+        x = jnp.concatenate([agree, 0.1 * jnp.stack([jnp.log(scale), jnp.log1p(t)])])
+        h, _ = memory.step(params["memory"], h, x)
+        return h, linear(params["head"], h)
+
+    return optax.GradientTransformation(init, update)
