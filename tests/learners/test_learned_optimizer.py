@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
-from adaptax.core.lifetime import advance, born
+from adaptax.core.lifetime import advance, born, replay
 from adaptax.core.types import Lifetime, Step, Transition
 from adaptax.inner.learned_optimizer import fresh_optimiser, learned_optimiser
-from adaptax.learners.learned_optimizer import LearnedOptimizer
+from adaptax.learners.learned_optimizer import MOST_WEIGHT, LearnedOptimizer, Meta
 from adaptax.measure import whole_life
 from adaptax.ops.optimise import lenient
 from adaptax.testing.toys import Corridor
@@ -106,8 +106,10 @@ def test_the_gradient_through_a_segment_equals_finite_differences(segments):
     life = lived(learner, meta, segments)
     assert bool(life.fresh) == (segments == 1)
     theta, unravel = ravel_pytree(meta.params)
-    loss = jax.jit(lambda theta: learner.outer(unravel(theta), life))
-    gradient = jax.jit(jax.grad(lambda theta: learner.outer(unravel(theta), life)))(theta)
+    values = lambda phi, seen: jax.vmap(jax.vmap(lambda one: learner.inner.values(phi, one)))(seen)
+    judge = lambda phi, data: jnp.mean(values(phi.params, data.step.observation) ** 2)
+    through = lambda theta: jnp.sum(replay(learner, Meta(unravel(theta), (), ()), life, judge, first=1))
+    loss, gradient = jax.jit(through), jax.jit(jax.grad(through))(theta)
     assert np.all(np.abs(gradient) > 0), "a parameter that does not matter"
     for i in range(0, theta.size, 5):
         shift = jnp.zeros_like(theta).at[i].set(1e-6)
@@ -115,23 +117,47 @@ def test_the_gradient_through_a_segment_equals_finite_differences(segments):
         np.testing.assert_allclose(gradient[i], slope, rtol=1e-4, atol=1e-8)
 
 
-@pytest.mark.parametrize("td_lambda", [0.0, 1.0])
-def test_what_followed_by_hand(td_lambda):
-    """Three steps, of which the second ends an episode: with lambda 1 what was earned, with 0 one reward and V."""
-    learner = bound(td_lambda=td_lambda, discount=0.5, phases=1, steps=4)
-    meta = learner.init(KEY)
-    life = lived(learner, meta)
-    params = life.last.inner.params
-    data = life.data._replace(reward=jnp.array([1.0, 2.0, 4.0, 8.0])[None, :, None])
+@pytest.mark.parametrize("gae_lambda", [0.0, 1.0])
+def test_advantages_by_hand(gae_lambda):
+    """Four steps, of which the second ends an episode: with lambda 1 what was earned, with 0 one reward and V."""
+    learner = bound(gae_lambda=gae_lambda, discount=0.5, steps=4)
+    life = lived(learner, learner.init(KEY))
+    data = jax.tree.map(lambda x: x[:1], life.data)._replace(reward=jnp.array([1.0, 2.0, 4.0, 8.0])[None, :, None])
     data = data._replace(terminated=jnp.array([False, True, False, False])[None, :, None])
     data = data._replace(truncated=jnp.zeros((1, 4, 1), bool))
-    found = learner.followed(life._replace(data=data))[0, :, 0]
-    value = lambda i: float(jnp.max(learner.inner.values(params, data.next_observation[0, i, 0])))
-    last = 8 + 0.5 * value(3)
-    expected = [1 + 0.5 * 2, 2, 4 + 0.5 * last, last]
-    if td_lambda == 0:
-        expected = [1 + 0.5 * value(0), 2, 4 + 0.5 * value(2), last]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    found = learner.advantages(life._replace(data=data))[0, :, 0]
+    best = lambda seen: float(jnp.max(learner.inner.values(life.last.inner.params, seen)))
+    value = [best(data.step.observation[0, i, 0]) for i in range(4)]
+    following = [best(data.next_observation[0, i, 0]) for i in range(4)]
+    last = 8 + 0.5 * following[3]
+    gain = (
+        [1 + 0.5 * 2, 2, 4 + 0.5 * last, last]
+        if gae_lambda
+        else [1 + 0.5 * following[0], 2, 4 + 0.5 * following[2], last]
+    )
+    advantage = np.array(gain) - np.array(value)
+    np.testing.assert_allclose(found, (advantage - advantage.mean()) / advantage.std(), rtol=1e-4)
+
+
+def test_a_judgement_by_hand():
+    """What the network itself would do in four steps, and how often such steps were taken."""
+    learner = bound(phases=2, steps=4)
+    life = lived(learner, learner.init(KEY))
+    data = jax.tree.map(lambda x: x[1], life.data)
+    advantage, random = jnp.array([[1.0], [-2.0], [0.5], [3.0]]), jnp.full((4, 1), 0.1)
+    phi = life.last.inner.params
+    q = np.stack([learner.inner.values(phi, data.step.observation[t, 0]) for t in range(4)])
+    gap = q - q.mean(1, keepdims=True)
+    policy = np.exp(gap / np.sqrt((gap**2).mean()))
+    policy /= policy.sum(1, keepdims=True)
+    taken = np.asarray(data.action[:, 0])
+    chance = np.where(q.argmax(1) == taken, 0.95, 0.05)
+    done = policy[np.arange(4), taken]
+    expected = -np.mean(np.minimum(done / chance, MOST_WEIGHT) * np.log(done) * advantage[:, 0])
+    np.testing.assert_allclose(learner.judged(phi, data, advantage, random), expected, rtol=1e-4)
+    doubled = jax.tree.map(lambda x: x, phi)
+    doubled[-1] = jax.tree.map(lambda x: 2 * x, phi[-1])  # twice the values: the same choices
+    np.testing.assert_allclose(learner.judged(doubled, data, advantage, random), expected, rtol=1e-4)
 
 
 def paid(reward, fresh) -> Lifetime:

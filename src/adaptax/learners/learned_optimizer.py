@@ -13,9 +13,12 @@ from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Transition
 from adaptax.fields import Count, Fraction, Positive
 from adaptax.inner.by_td import ByTD, life_returns
 from adaptax.inner.learned_optimizer import fresh_optimiser, learned_optimiser
-from adaptax.inner.td import TD, Learning
+from adaptax.inner.td import TD
 from adaptax.ops.optimise import clipped_adam, mean_gradient
+from adaptax.ops.policy_gradient import standardise
 from adaptax.ops.returns import discounted_returns, gae, sequences
+
+MOST_WEIGHT = 5.0  # of a step: with epsilon small, a few actions would else outweigh all others
 
 
 class Meta(NamedTuple):
@@ -35,31 +38,35 @@ class LearnedOptimizer(ByTD):
     `inner_lr`.
 
     A training life lasts `segments` meta-steps of `phases` phases, and lives are of all ages at any time. $\theta$ is
-    trained from segments, and what follows them is not counted (truncation). `gradient` says how:
+    trained from such segments; `gradient` says how:
 
     - `unroll`: through all updates of a segment, of
-      $\sum_{k \geq 1} \mathrm{mean}_{t \in D_k}\, H(Q_{\phi_k(\theta)}(s_t, a_t) - G_t)$: how far the network that
-      entered phase k is off on what was lived in it, from which it had not learned. $G_t$ is the $\lambda$-return of
-      what followed, $G_t = r_t + \gamma ((1 - \lambda) V(s_{t+1}) + \lambda G_{t+1})$, with $V = \max_a Q_\phi$ of the
-      network that the segment ended with, and no gradient of its own. What was really earned has a part in it: to be
-      consistent with one's own targets would be no aim, for where reward is rare, Q = 0 is nearly that.
+      $-\sum_{k \geq 1} \mathrm{mean}_{t \in D_k}\, w_t \hat A_t \log \pi_{\phi_k(\theta)}(a_t | s_t)$: would the
+      network that entered phase k have done more of what turned out well in it? From $D_k$ it had not learned.
+      $\pi_\phi(a | s) \propto \exp(g(s, a) / \mathrm{std}(g))$ with $g = Q_\phi - \mathrm{mean}_a Q_\phi$: only which
+      action is better counts, not how high values are. $\hat A$ are generalised advantages, standardised, by
+      $V = \max_a Q$ of the network that the segment ended with; $w$ weighs $\pi$ against the epsilon-greedy way in
+      which actions were taken. What the steps lead to after the segment is not counted (truncation).
     - `pes`: persistent evolution strategies, on what counts in the end: R, the mean over a segment's steps of the
-      discounted rewards that followed within it. Pairs of lives in the same task with the same luck live with $\theta
-      \pm \sigma \epsilon$; with $\xi$ the sum of a pair's $\epsilon$ since its birth,
-      $\hat g = -\mathrm{mean}_{pairs}\, \xi\, (R_+ - R_-) / (2 \sigma)$. No truncation biases it, for what earlier
+      discounted rewards that followed within it and its episode. Pairs of lives in the same task with the same luck
+      live with $\theta \pm \sigma \epsilon$; with $\xi$ the sum of a pair's $\epsilon$ since its birth,
+      $\hat g = -\mathrm{mean}_{pairs}\, \xi\, (R_+ - R_-) / (2 \sigma)$. Truncation does not bias it, for what earlier
       segments' noise has led to is counted where it is felt; but it has the noise of what it counts.
 
+    A loss of TD errors in place of the first was tried and misleads: larger steps follow the values faster, the errors
+    fall, and so does the return.
+
     Attributes:
-        tasks: Tasks in a meta-step; of `pes`, an even number, two lives in each task.
+        tasks: Lives in a meta-step, each in a task of its own; with `pes` an even number, two lives in each task.
         phases: Phases of a segment, through whose updates the gradient goes.
         segments: Meta-steps that a training life lasts.
         units: Units of the recurrent network of a coordinate.
         inner_lr: Step size of the Adam that the training starts from.
         gradient: How the outer gradient is found.
-        td_lambda: $\lambda$, of `unroll`.
-        sigma: $\sigma$, of `pes`.
+        gae_lambda: $\lambda$ of generalised advantage estimation, for `unroll`.
+        sigma: $\sigma$, for `pes`.
         learning_rate: Step size of the outer loop, falling linearly to zero over the training.
-        max_gradient: Global norm that outer gradients are clipped to: each life's, and the mean of `pes`.
+        max_gradient: Global norm that outer gradients are clipped to: each life's of `unroll`, and their mean.
 
     References:
         Andrychowicz et al., 2016, arXiv:1606.04474 (learned optimisers); Metz et al., 2020, arXiv:2009.11243; Lan,
@@ -67,15 +74,15 @@ class LearnedOptimizer(ByTD):
         arXiv:2112.13835 (persistent evolution strategies).
 
     Differences from the paper: the papers' inner loops are supervised or actor-critic, here it is deep Q-learning. The
-    network sets step size and direction of Adam in place of a whole update; it sees no gradients of other coordinates.
+    network sets step size and direction of Adam and not a whole update, and sees one coordinate at a time.
     """
 
     tasks: Count = 16
     phases: Count = 3
-    segments: Count = 8
+    segments: Count = 10
     units: Count = 8
     gradient: Literal["unroll", "pes"] = "unroll"
-    td_lambda: Fraction = 0.8
+    gae_lambda: Fraction = 0.95
     sigma: Positive = 0.1
     learning_rate: Positive = 3e-3
     max_gradient: Positive = 1.0
@@ -140,29 +147,38 @@ class LearnedOptimizer(ByTD):
     def unrolled(self, meta: Meta, lifetimes: Lifetime) -> tuple[PyTree, Metrics]:
         """The gradient through the updates of the segments, and the loss."""
         loss, gradient = mean_gradient(self.outer, meta.params, lifetimes, self.max_gradient)
-        return gradient, {"td_loss": loss}
+        return gradient, {"outer_loss": loss}
 
     def outer(self, params: PyTree, life: Lifetime) -> Float[Array, ""]:
         """Loss of one segment, as a function of theta."""
-
-        def judge(phi: Learning, data: Transition) -> Float[Array, ""]:
-            value = lambda observation, action: self.inner.values(phi.params, observation)[action]
-            values = jax.vmap(jax.vmap(value))(data.step.observation, data.action)
-            return jnp.mean(optax.losses.huber_loss(values - data.extras))
-
-        # G takes the place of what `act` recorded, which neither `learn` nor `adapt` reads
-        told = life._replace(data=life.data._replace(extras=self.followed(life)))
+        random = jax.vmap(jax.vmap(jax.vmap(lambda lived: self.explored_share((), lived * self.copies))))
+        # these take the place of what `act` recorded, which neither `learn` nor `adapt` reads
+        told = life._replace(data=life.data._replace(extras=(self.advantages(life), random(life.data.extras))))
+        judge = lambda phi, data: self.judged(phi.params, data, *data.extras)
         return jnp.sum(replay(self, Meta(params, (), ()), told, judge, first=1))
 
-    def followed(self, life: Lifetime) -> Float[Array, "K T E"]:
-        r"""$G_t$: what followed each step of a segment, by the network that it ended with."""
+    def judged(
+        self, phi: PyTree, data: Transition, advantage: Float[Array, "T E"], random: Float[Array, "T E"]
+    ) -> Float[Array, ""]:
+        """Loss of a network that entered a phase; `random` is the share of random actions in it."""
+        values = jax.vmap(jax.vmap(lambda seen: self.inner.values(phi, seen)))(data.step.observation)
+        gaps = values - jnp.mean(values, 2, keepdims=True)
+        log_policy = jax.nn.log_softmax(gaps / jnp.sqrt(jnp.mean(gaps**2) + 1e-16))
+        taken = jnp.take_along_axis(log_policy, data.action[..., None], 2)[..., 0]
+        greedy = (jnp.argmax(values, 2) == data.action).astype(values.dtype)
+        chance = (1.0 - random) * greedy + random / values.shape[2]
+        weight = jnp.minimum(jnp.exp(taken) / jnp.maximum(chance, 1e-6), MOST_WEIGHT)
+        return -jnp.mean(jax.lax.stop_gradient(weight) * taken * advantage)
+
+    def advantages(self, life: Lifetime) -> Float[Array, "K T E"]:
+        r"""$A_t$: what followed each step of a segment, beside what the network that it ended with expected."""
         data = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), life.data)  # one phase after the other
-        best = lambda observation: jnp.max(self.inner.values(life.last.inner.params, observation))
-        value, following = (jax.vmap(jax.vmap(best))(x) for x in (data.step.observation, data.next_observation))
+        best = jax.vmap(jax.vmap(lambda seen: jnp.max(self.inner.values(life.last.inner.params, seen))))
         over = data.terminated | data.truncated
         discount = self.discount * (1.0 - data.terminated.astype(float))
-        gain = gae(data.reward, discount, value, following, self.td_lambda, 1.0 - over.astype(float))
-        return (value + gain).reshape(life.data.reward.shape)
+        now, following = best(data.step.observation), best(data.next_observation)
+        advantage = gae(data.reward, discount, now, following, self.gae_lambda, 1.0 - over.astype(float))
+        return standardise(advantage).reshape(life.data.reward.shape)
 
     def evolved(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[PyTree, Array, Metrics]:
         """The estimate of persistent evolution strategies, and the sum of each pair's noise since its birth."""
