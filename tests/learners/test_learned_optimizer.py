@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from adaptax.core.lifetime import advance, born, replay
 from adaptax.core.types import Lifetime, Step, Transition
 from adaptax.inner.learned_optimizer import fresh_optimiser, learned_optimiser
-from adaptax.learners.learned_optimizer import MOST_WEIGHT, LearnedOptimizer, Meta
+from adaptax.learners.learned_optimizer import LearnedOptimizer, Meta
 from adaptax.measure import whole_life
 from adaptax.ops.optimise import lenient
 from adaptax.testing.toys import Corridor
@@ -117,47 +117,26 @@ def test_the_gradient_through_a_segment_equals_finite_differences(segments):
         np.testing.assert_allclose(gradient[i], slope, rtol=1e-4, atol=1e-8)
 
 
-@pytest.mark.parametrize("gae_lambda", [0.0, 1.0])
-def test_advantages_by_hand(gae_lambda):
-    """Four steps, of which the second ends an episode: with lambda 1 what was earned, with 0 one reward and V."""
-    learner = bound(gae_lambda=gae_lambda, discount=0.5, steps=4)
+@pytest.mark.parametrize("td_lambda", [0.0, 1.0])
+def test_what_followed_and_how_it_is_judged_by_hand(td_lambda):
+    """Four steps, of which the second ends an episode: with lambda 1 what was earned, with 0 one reward and values."""
+    learner = bound(td_lambda=td_lambda, discount=0.5, steps=4)
     life = lived(learner, learner.init(KEY))
     data = jax.tree.map(lambda x: x[:1], life.data)._replace(reward=jnp.array([1.0, 2.0, 4.0, 8.0])[None, :, None])
     data = data._replace(terminated=jnp.array([False, True, False, False])[None, :, None])
     data = data._replace(truncated=jnp.zeros((1, 4, 1), bool))
-    found = learner.advantages(life._replace(data=data))[0, :, 0]
-    best = lambda seen: float(jnp.max(learner.inner.values(life.last.inner.params, seen)))
-    value = [best(data.step.observation[0, i, 0]) for i in range(4)]
-    following = [best(data.next_observation[0, i, 0]) for i in range(4)]
-    last = 8 + 0.5 * following[3]
-    gain = (
-        [1 + 0.5 * 2, 2, 4 + 0.5 * last, last]
-        if gae_lambda
-        else [1 + 0.5 * following[0], 2, 4 + 0.5 * following[2], last]
-    )
-    advantage = np.array(gain) - np.array(value)
-    np.testing.assert_allclose(found, (advantage - advantage.mean()) / advantage.std(), rtol=1e-4)
-
-
-def test_a_judgement_by_hand():
-    """What the network itself would do in four steps, and how often such steps were taken."""
-    learner = bound(phases=2, steps=4)
-    life = lived(learner, learner.init(KEY))
-    data = jax.tree.map(lambda x: x[1], life.data)
-    advantage, random = jnp.array([[1.0], [-2.0], [0.5], [3.0]]), jnp.full((4, 1), 0.1)
+    found = learner.followed(life._replace(data=data))[0, :, 0]
     phi = life.last.inner.params
-    q = np.stack([learner.inner.values(phi, data.step.observation[t, 0]) for t in range(4)])
-    gap = q - q.mean(1, keepdims=True)
-    policy = np.exp(gap / np.sqrt((gap**2).mean()))
-    policy /= policy.sum(1, keepdims=True)
-    taken = np.asarray(data.action[:, 0])
-    chance = np.where(q.argmax(1) == taken, 0.95, 0.05)
-    done = policy[np.arange(4), taken]
-    expected = -np.mean(np.minimum(done / chance, MOST_WEIGHT) * np.log(done) * advantage[:, 0])
-    np.testing.assert_allclose(learner.judged(phi, data, advantage, random), expected, rtol=1e-4)
-    doubled = jax.tree.map(lambda x: x, phi)
-    doubled[-1] = jax.tree.map(lambda x: 2 * x, phi[-1])  # twice the values: the same choices
-    np.testing.assert_allclose(learner.judged(doubled, data, advantage, random), expected, rtol=1e-4)
+    values = lambda seen: np.stack([learner.inner.values(phi, seen[0, i, 0]) for i in range(4)])
+    now, best = values(data.step.observation), values(data.next_observation).max(1)
+    last = 8 + 0.5 * best[3]
+    gain = [1 + 0.5 * 2, 2, 4 + 0.5 * last, last]
+    if td_lambda == 0:
+        gain = [1 + 0.5 * best[0], 2, 4 + 0.5 * best[2], last]
+    np.testing.assert_allclose(found, gain - now.mean(1), rtol=1e-4)
+    told = now[np.arange(4), np.asarray(data.action[0, :, 0])] - now.mean(1)
+    loss = learner.judged(phi, jax.tree.map(lambda x: x[0], data), found[:, None])
+    np.testing.assert_allclose(loss, 0.5 * np.mean((told - found) ** 2), rtol=1e-5)
 
 
 def paid(reward, fresh) -> Lifetime:

@@ -15,10 +15,7 @@ from adaptax.inner.by_td import ByTD, life_returns
 from adaptax.inner.learned_optimizer import fresh_optimiser, learned_optimiser
 from adaptax.inner.td import TD
 from adaptax.ops.optimise import clipped_adam, mean_gradient
-from adaptax.ops.policy_gradient import standardise
 from adaptax.ops.returns import discounted_returns, gae, sequences
-
-MOST_WEIGHT = 5.0  # of a step: with epsilon small, a few actions would else outweigh all others
 
 
 class Meta(NamedTuple):
@@ -41,20 +38,22 @@ class LearnedOptimizer(ByTD):
     trained from such segments; `gradient` says how:
 
     - `unroll`: through all updates of a segment, of
-      $-\sum_{k \geq 1} \mathrm{mean}_{t \in D_k}\, w_t \hat A_t \log \pi_{\phi_k(\theta)}(a_t | s_t)$: would the
-      network that entered phase k have done more of what turned out well in it? From $D_k$ it had not learned.
-      $\pi_\phi(a | s) \propto \exp(g(s, a) / \mathrm{std}(g))$ with $g = Q_\phi - \mathrm{mean}_a Q_\phi$: only which
-      action is better counts, not how high values are. $\hat A$ are generalised advantages, standardised, by
-      $V = \max_a Q$ of the network that the segment ended with; $w$ weighs $\pi$ against the epsilon-greedy way in
-      which actions were taken. What the steps lead to after the segment is not counted (truncation).
+      $\sum_{k \geq 1} \frac{1}{2} \mathrm{mean}_{t \in D_k} (A_{\phi_k(\theta)}(s_t, a_t) - \hat A_t)^2$: how well does
+      the network that entered phase k tell which actions turned out better than others in it? From $D_k$ it had not
+      learned. $A_\phi(s, a) = Q_\phi(s, a) - \mathrm{mean}_b Q_\phi(s, b)$, and
+      $\hat A_t = G_t - \mathrm{mean}_b Q(s_t, b)$ with the $\lambda$-return
+      $G_t = r_t + \gamma ((1 - \lambda) \max_a Q(s_{t+1}, a) + \lambda G_{t+1})$ of what followed, both by the network
+      that the segment ended with, and without a gradient. What was earned has a part in G: to be consistent with one's
+      own targets is no aim, for where reward is rare, Q = 0 is nearly that. What steps lead to after the segment is not
+      counted (truncation), and they become larger than is best in the long run.
     - `pes`: persistent evolution strategies, on what counts in the end: R, the mean over a segment's steps of the
       discounted rewards that followed within it and its episode. Pairs of lives in the same task with the same luck
       live with $\theta \pm \sigma \epsilon$; with $\xi$ the sum of a pair's $\epsilon$ since its birth,
       $\hat g = -\mathrm{mean}_{pairs}\, \xi\, (R_+ - R_-) / (2 \sigma)$. Truncation does not bias it, for what earlier
       segments' noise has led to is counted where it is felt; but it has the noise of what it counts.
 
-    A loss of TD errors in place of the first was tried and misleads: larger steps follow the values faster, the errors
-    fall, and so does the return.
+    What did not serve as the loss of `unroll`: errors of whole values, which fall with steps so large that the return
+    falls too; and the policy gradient of $\phi_k$, which makes steps vanish, for what TD learning learns pays late.
 
     Attributes:
         tasks: Lives in a meta-step, each in a task of its own; with `pes` an even number, two lives in each task.
@@ -63,7 +62,7 @@ class LearnedOptimizer(ByTD):
         units: Units of the recurrent network of a coordinate.
         inner_lr: Step size of the Adam that the training starts from.
         gradient: How the outer gradient is found.
-        gae_lambda: $\lambda$ of generalised advantage estimation, for `unroll`.
+        td_lambda: $\lambda$, for `unroll`.
         sigma: $\sigma$, for `pes`.
         learning_rate: Step size of the outer loop, falling linearly to zero over the training.
         max_gradient: Global norm that outer gradients are clipped to: each life's of `unroll`, and their mean.
@@ -82,7 +81,7 @@ class LearnedOptimizer(ByTD):
     segments: Count = 10
     units: Count = 8
     gradient: Literal["unroll", "pes"] = "unroll"
-    gae_lambda: Fraction = 0.95
+    td_lambda: Fraction = 0.8
     sigma: Positive = 0.1
     learning_rate: Positive = 3e-3
     max_gradient: Positive = 1.0
@@ -151,34 +150,30 @@ class LearnedOptimizer(ByTD):
 
     def outer(self, params: PyTree, life: Lifetime) -> Float[Array, ""]:
         """Loss of one segment, as a function of theta."""
-        random = jax.vmap(jax.vmap(jax.vmap(lambda lived: self.explored_share((), lived * self.copies))))
-        # these take the place of what `act` recorded, which neither `learn` nor `adapt` reads
-        told = life._replace(data=life.data._replace(extras=(self.advantages(life), random(life.data.extras))))
-        judge = lambda phi, data: self.judged(phi.params, data, *data.extras)
+        # they take the place of what `act` recorded, which neither `learn` nor `adapt` reads
+        told = life._replace(data=life.data._replace(extras=self.followed(life)))
+        judge = lambda phi, data: self.judged(phi.params, data, data.extras)
         return jnp.sum(replay(self, Meta(params, (), ()), told, judge, first=1))
 
-    def judged(
-        self, phi: PyTree, data: Transition, advantage: Float[Array, "T E"], random: Float[Array, "T E"]
-    ) -> Float[Array, ""]:
-        """Loss of a network that entered a phase; `random` is the share of random actions in it."""
-        values = jax.vmap(jax.vmap(lambda seen: self.inner.values(phi, seen)))(data.step.observation)
-        gaps = values - jnp.mean(values, 2, keepdims=True)
-        log_policy = jax.nn.log_softmax(gaps / jnp.sqrt(jnp.mean(gaps**2) + 1e-16))
-        taken = jnp.take_along_axis(log_policy, data.action[..., None], 2)[..., 0]
-        greedy = (jnp.argmax(values, 2) == data.action).astype(values.dtype)
-        chance = (1.0 - random) * greedy + random / values.shape[2]
-        weight = jnp.minimum(jnp.exp(taken) / jnp.maximum(chance, 1e-6), MOST_WEIGHT)
-        return -jnp.mean(jax.lax.stop_gradient(weight) * taken * advantage)
+    def judged(self, phi: PyTree, data: Transition, advantage: Float[Array, "T E"]) -> Float[Array, ""]:
+        """Loss of a network that entered a phase."""
+        values = self._values(phi, data.step.observation)
+        taken = jnp.take_along_axis(values, data.action[..., None], 2)[..., 0]
+        return 0.5 * jnp.mean((taken - jnp.mean(values, 2) - advantage) ** 2)
 
-    def advantages(self, life: Lifetime) -> Float[Array, "K T E"]:
-        r"""$A_t$: what followed each step of a segment, beside what the network that it ended with expected."""
+    def followed(self, life: Lifetime) -> Float[Array, "K T E"]:
+        r"""$\hat A_t$: what followed each step of a segment, beside what the network that it ended with expects."""
         data = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), life.data)  # one phase after the other
-        best = jax.vmap(jax.vmap(lambda seen: jnp.max(self.inner.values(life.last.inner.params, seen))))
-        over = data.terminated | data.truncated
+        phi = life.last.inner.params
+        now, following = self._values(phi, data.step.observation), self._values(phi, data.next_observation)
+        best, over = jnp.max(now, 2), data.terminated | data.truncated
         discount = self.discount * (1.0 - data.terminated.astype(float))
-        now, following = best(data.step.observation), best(data.next_observation)
-        advantage = gae(data.reward, discount, now, following, self.gae_lambda, 1.0 - over.astype(float))
-        return standardise(advantage).reshape(life.data.reward.shape)
+        follow = 1.0 - over.astype(float)
+        gain = best + gae(data.reward, discount, best, jnp.max(following, 2), self.td_lambda, follow)
+        return (gain - jnp.mean(now, 2)).reshape(life.data.reward.shape)
+
+    def _values(self, phi: PyTree, seen: Array) -> Float[Array, "T E A"]:
+        return jax.vmap(jax.vmap(lambda observation: self.inner.values(phi, observation)))(seen)
 
     def evolved(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[PyTree, Array, Metrics]:
         """The estimate of persistent evolution strategies, and the sum of each pair's noise since its birth."""
