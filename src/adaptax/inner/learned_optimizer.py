@@ -1,6 +1,6 @@
 """A learned optimiser: one small recurrent network makes the step of every coordinate, whatever network they are of."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ class Coordinates(NamedTuple):
     slow: Float[Array, " P"]
     square: Float[Array, " P"]  # mean of their squares
     hidden: Float[Array, "P H"]  # h
-    updates: Int[Array, ""]
+    count: Int[Array, ""]  # updates made
 
 
 def fresh_optimiser(key: PRNGKey, units: int) -> PyTree:
@@ -34,7 +34,7 @@ def fresh_optimiser(key: PRNGKey, units: int) -> PyTree:
     return {"memory": gru(FEATURES, units).init(key), "head": head}
 
 
-def learned_optimiser(params: PyTree, step_size: Array | float) -> optax.GradientTransformation:
+def learned_optimiser(theta: PyTree, step_size: Array | float) -> optax.GradientTransformation:
     r"""Adam whose step size and direction a recurrent network sets anew in each coordinate and at each update.
 
     Of the gradients g of a coordinate there are means $m_{0.9}$, $m_{0.99}$ and $v = \overline{g^2}_{0.999}$, corrected
@@ -49,7 +49,7 @@ def learned_optimiser(params: PyTree, step_size: Array | float) -> optax.Gradien
     of opposite gradients the step is the opposite, and where a coordinate lies says nothing.
 
     Args:
-        params: $\theta$, from `fresh_optimiser` or trained.
+        theta: $\theta$, from `fresh_optimiser` or trained.
         step_size: $\alpha$.
 
     References:
@@ -57,35 +57,37 @@ def learned_optimiser(params: PyTree, step_size: Array | float) -> optax.Gradien
         arXiv:2009.11243 (normalised features, log step size); Lan et al., 2023, arXiv:2302.01470 (for reinforcement
         learning: an adaptive optimiser's form, whose parts are learned).
 
-    Differences from the paper: none of these; see `LearnedOptimizer`.
+    Differences from the paper: those that `LearnedOptimizer` names.
     """
-    memory = gru(FEATURES, params["memory"]["candidate_bias"].shape[0])
+    units = theta["memory"]["candidate_bias"].shape[0]
+    memory = gru(FEATURES, units)
 
-    def init(phi: PyTree) -> Coordinates:
-        zero = jnp.zeros_like(ravel_pytree(phi)[0])
-        hidden = jnp.zeros((zero.size, params["memory"]["candidate_bias"].shape[0]), zero.dtype)
+    def init(params: optax.Params) -> Any:
+        zero = jnp.zeros_like(ravel_pytree(params)[0])
+        hidden = jnp.zeros((zero.size, units), zero.dtype)
         return Coordinates(zero, zero, zero, hidden, jnp.zeros((), jnp.int32))
 
-    def update(gradient: PyTree, now: Coordinates, phi: PyTree | None = None) -> tuple[PyTree, Coordinates]:
-        del phi
-        g, unravel = ravel_pytree(gradient)
-        updates = now.updates + 1
+    def update(updates: optax.Updates, state: Any, params: optax.Params | None = None) -> tuple[PyTree, Any]:
+        del params
+        g, unravel = ravel_pytree(updates)
         fast, slow, square = (
             decay * old + (1.0 - decay) * new
-            for decay, old, new in ((FAST, now.fast, g), (SLOW, now.slow, g), (SQUARE, now.square, g * g))
+            for decay, old, new in ((FAST, state.fast, g), (SLOW, state.slow, g), (SQUARE, state.square, g * g))
         )
-        t = updates.astype(g.dtype)
+        count = state.count + 1
+        t = count.astype(g.dtype)
         scale = jnp.sqrt(square / (1.0 - SQUARE**t) + EPS_ROOT) + EPS
         r = g / scale, fast / (1.0 - FAST**t) / scale, slow / (1.0 - SLOW**t) / scale
-        hidden, output = jax.checkpoint(jax.vmap(think, (0, 0, 0, None)))(now.hidden, jnp.stack(r, 1), scale, t)
+        # computed again in the backward pass: it makes several times as many numbers as it is given
+        hidden, output = jax.checkpoint(jax.vmap(think, (0, 0, 0, None)))(state.hidden, jnp.stack(r, 1), scale, t)
         direction = r[1] + output[:, 1] * r[0] + output[:, 2] * r[2]
         change = -step_size * jnp.exp(REACH * jnp.tanh(output[:, 0] / REACH)) * direction
-        return unravel(change), Coordinates(fast, slow, square, hidden, updates)
+        return unravel(change), Coordinates(fast, slow, square, hidden, count)
 
     def think(h: Array, r: Float[Array, "3"], scale: Float[Array, ""], t: Float[Array, ""]) -> tuple[Array, Array]:
         agree = jax.nn.soft_sign(jnp.stack([r[0] * r[0], r[1] * r[1], r[0] * r[1], r[1] * r[2]]))
         x = jnp.concatenate([agree, 0.1 * jnp.stack([jnp.log(scale), jnp.log1p(t)])])
-        h, _ = memory.step(params["memory"], h, x)
-        return h, linear(params["head"], h)
+        h, _ = memory.step(theta["memory"], h, x)
+        return h, linear(theta["head"], h)
 
     return optax.GradientTransformation(init, update)
