@@ -189,7 +189,7 @@ def test_what_is_learned_from_is_what_was_predicted():
     learner = bound()
     meta = learner.init(jax.random.key(0))
     _, data = live_phase(learner, ENV, meta, alive(learner, meta), learner.schedule(), True)
-    inputs = jax.vmap(learner._inputs)(jax.tree.map(lambda x: x[:, 0], data.step))
+    inputs = jax.vmap(learner.inputs)(jax.tree.map(lambda x: x[:, 0], data.step))
     unrolled = learner.meta_model.unroll(meta.params["meta_model"], inputs)
     np.testing.assert_allclose(data.extras.predicted[:, 0], unrolled, rtol=1e-4, atol=1e-6)
 
@@ -223,9 +223,11 @@ def test_each_member_owns_an_end_and_the_past_tells_which(pool):
     learner = Selector(pool=pool, last_epsilon=0.05, learning_rate=1e-2, **SIZES)
     run = ax.train(learner, Corridor(), meta_steps=60, log_every=60)
     lives = ax.record(run, tasks=200, checkpoint="last")
+    trained = run.learner
+    assert isinstance(trained, Selector)
     meta = jax.tree.map(lambda x: x[0], run.meta("last"))
     data = jax.tree.map(lambda x: jnp.asarray(x[0]).reshape(200, -1, *x.shape[4:]), lives.data)
-    owned = np.asarray(run.learner.judged(meta.params, meta.params["pool"], data).share)
+    owned = np.asarray(trained.judged(meta.params, meta.params["pool"], data).share)
     right = np.asarray(lives.tasks) == 1
     owner = int(owned[right].mean(0).argmax())
     assert owned[right, owner].mean() > 0.9 and owned[~right, 1 - owner].mean() > 0.9

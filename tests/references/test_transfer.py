@@ -23,8 +23,8 @@ def test_values_of_a_policy_are_those_of_following_it_step_by_step():
         likely, earned = np.array([1.0, 0.0, 0.0]), 0.0
         for step in range(horizon):
             action = policies[step, i]
-            earned += sum(likely[s] * targets.reward[j, s, action[s]] for s in range(3))
-            likely = sum(likely[s] * targets.transition[j, s, action[s]] for s in range(3))
+            earned += likely @ targets.reward[j, np.arange(3), action]
+            likely = likely @ targets.transition[j, np.arange(3), action]
         assert found[i, j] == pytest.approx(earned)
 
 

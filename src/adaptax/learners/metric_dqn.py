@@ -241,7 +241,7 @@ class MetricDQN(Informed):
         number = self.tasks * self.tries
         rows = (meta.tries.written + jnp.arange(number, dtype=jnp.int32)) % self.remembered
         kept = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.tries[:3]), new)
-        tries, worth = Tries(*kept, meta.tries.written + number), seen(meta.worth, new[2][:, None])
+        tries, worth = Tries(kept[0], kept[1], kept[2], meta.tries.written + number), seen(meta.worth, new[2][:, None])
         tries, worth = where(meta.library.written > 0, (tries, worth), (meta.tries, meta.worth))
         return meta._replace(tries=tries, worth=worth, moments=seen(meta.moments, told.reshape(-1, told.shape[-1])))
 
@@ -257,7 +257,7 @@ class MetricDQN(Informed):
         earned = jnp.mean(lifetimes.data.reward[:, -1], (1, 2))
         new = (self.told_of(lifetimes), lifetimes.last.inner.params, earned)
         kept = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.library[:3]), new)
-        return meta._replace(library=Library(*kept, meta.library.written + self.tasks))
+        return meta._replace(library=Library(kept[0], kept[1], kept[2], meta.library.written + self.tasks))
 
 
 def training(meta: Meta) -> bool:

@@ -200,7 +200,7 @@ class Selector(ByTD):
     ) -> tuple[Array, Carry, Acted]:
         """The action of the member of the least predicted loss; once TD learning goes on from one, of that."""
         key_member, key_action, key_random = jax.random.split(key, 3)
-        memory, predicted = self.meta_model.step(meta.params["meta_model"], carry.memory, self._inputs(step))
+        memory, predicted = self.meta_model.step(meta.params["meta_model"], carry.memory, self.inputs(step))
         held = jnp.where(step.first, self._held(meta, key_member), carry.held)
         member = jnp.argmin(predicted).astype(jnp.int32)
         member = jnp.where(held >= 0, held, member) if explore else member
@@ -265,12 +265,13 @@ class Selector(ByTD):
             params["pool"], experience(life), target
         )
         pool = jnp.mean(jnp.sum(part.share * jax.vmap(one)(part.life, part.target), 1))
-        inputs = jax.vmap(jax.vmap(jax.vmap(self._inputs)))(part.life.step)
+        inputs = jax.vmap(jax.vmap(jax.vmap(self.inputs)))(part.life.step)
         predicted = jax.vmap(jax.vmap(self.meta_model.unroll, (None, 1), 2), (None, 0))(params["meta_model"], inputs)
         error = jnp.mean((jnp.moveaxis(predicted, 2, 1) - part.losses) ** 2)
         return pool + error, {"pool_loss": pool, "prediction_error": error}
 
-    def _inputs(self, step: Step) -> Float[Array, " D"]:
+    def inputs(self, step: Step) -> Float[Array, " D"]:
+        """What the meta-model reads of a step."""
         spec, flags = self.bound, jnp.stack([step.previous_reward, step.first.astype(step.previous_reward.dtype)])
         return jnp.concatenate(
             [spec.observation.encode(step.observation), spec.action.encode(step.previous_action), flags]
