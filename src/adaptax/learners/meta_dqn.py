@@ -140,7 +140,7 @@ class MetaDQN(Conditioned):
 
         def step(now: tuple[Array, optax.OptState], _: None) -> tuple[tuple[Array, optax.OptState], None]:
             change, state = optimiser.update(jax.grad(bad)(now[0]), now[1])
-            return (optax.apply_updates(now[0], change), state), None
+            return (now[0] + jnp.asarray(change), state), None
 
         (z, _), _ = jax.lax.scan(step, (z, optimiser.init(z)), length=steps)
         return z, bad(z)
