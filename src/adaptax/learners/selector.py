@@ -74,7 +74,7 @@ class Selector(ByTD):
 
     Members become different by multiple-choice learning: with $L_i$ the mean loss over a life, member i is trained on
     it with the share $\mathrm{softmax}_i(-L_i / \tau)$, so that it owns tasks, not states. Q-networks are trained to
-    Watkins' $Q(\lambda)$, policies by weighted log-likelihood.
+    Watkins' $Q(\lambda)$ under a slow copy of each, policies by weighted log-likelihood.
 
     A life that is longer than those of the training goes on by deep Q-learning: when `warm_up` steps have been lived,
     from the Q-network whose predicted losses were least in sum. With policies the choice of a member is all.
@@ -271,7 +271,7 @@ class Selector(ByTD):
         return pool + error, {"pool_loss": pool, "prediction_error": error}
 
     def inputs(self, step: Step) -> Float[Array, " D"]:
-        """What the meta-model reads of a step."""
+        """What the meta-model reads in one step."""
         spec, flags = self.bound, jnp.stack([step.previous_reward, step.first.astype(step.previous_reward.dtype)])
         return jnp.concatenate(
             [spec.observation.encode(step.observation), spec.action.encode(step.previous_action), flags]
