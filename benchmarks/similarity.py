@@ -200,7 +200,7 @@ def entries() -> dict[str, Any]:
             found = [learned(told, form == "asymmetric", seed, sources, targets) for seed in range(SEEDS)]
             scores[f"siamese {told} {form}"] = score(found, earned, best)
             print(told, form, scores[f"siamese {told} {form}"]["rank_correlation"], flush=True)
-    return {"best": float(best.mean()), "entries": scores}
+    return {"best": float(best.mean()), "pairs": BLOCKS * BLOCK * (BLOCK - 1), "entries": scores}
 
 
 def main() -> None:

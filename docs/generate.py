@@ -1,6 +1,6 @@
 """Writes a page for each registered learner and environment, from docstrings, fields, presets and benchmark results.
 
-    python docs/generate.py            # learners/*.md, environments/*.md, speed.md, optimal.md, recovery.md, pictures
+    python docs/generate.py            # learners, environments, speed, optimal, recovery and similarity; pictures
     python docs/generate.py RUN        # also docs/images/adaptation.svg, from the evaluation in a run folder
 
 A test compares the pages with what this script would write.
@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import optimal  # noqa: E402 (beside this script)
 import recovery  # noqa: E402
+import similar  # noqa: E402
 
 SECTIONS = ("Attributes", "Example", "References", "Differences from the paper")
 SPENT = ("seeds", "million steps", "seconds of training")
@@ -284,6 +285,8 @@ def pages(results: Path = ROOT / "benchmarks" / "results") -> dict[str, str]:
     found["optimal.md"] = optimal.page(results, table)
     if (results / "reliability.json").exists():
         found["recovery.md"] = recovery.page(results, table)
+    if (results / "similarity.json").exists():
+        found["similarity.md"] = similar.page(results, table)
     for kind, entries in KINDS.items():
         found[f"{kind}/index.md"] = index(kind, entries)
         found |= {f"{kind}/{name}.md": page(kind, name, entry, results) for name, entry in entries.items()}

@@ -17,6 +17,7 @@ import pytest
 
 import adaptax as ax
 from adaptax.checkpoint import notes_of, to_arrays
+from adaptax.core.types import Schedule
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.errors import CheckpointError, ConfigError, NumericalError, RunBusyError
 from adaptax.measure import Samples
@@ -234,6 +235,16 @@ def test_wrong_configurations_are_refused_before_training(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         ax.train(RL2, ENV, meta_steps=1, out=tmp_path / "file" / "run")
+
+
+def test_parts_of_a_phase_that_are_no_whole_number_are_refused() -> None:
+    class Hasty(ax.Random):
+        def learns_every(self, schedule: Schedule) -> int:
+            return schedule.steps - 1
+
+    steps = Hasty().bind(ENV.spec()).schedule().steps
+    with pytest.raises(ConfigError, match=f"learns_every is {steps - 1}; it must divide the {steps} steps of a phase"):
+        ax.train(Hasty(tasks=2), ENV, meta_steps=1)
 
 
 def test_a_name_in_place_of_a_learner_or_an_environment_is_named() -> None:

@@ -178,7 +178,7 @@ class MetricDQN(Informed):
         return -closeness, index.astype(jnp.int32), weight
 
     def rule(self, meta: Meta) -> TD:
-        """The inner loop's rule, which in training waits for the tries to be over."""
+        """The inner loop's rule, which in training learns nothing while entries are tried."""
         tries = self.tries * self.phase_steps * self.copies if training(meta) else 0
         return self.inner._replace(random_steps=self.random_steps + tries)
 
@@ -187,10 +187,6 @@ class MetricDQN(Informed):
         share = self.rule(meta).explored(lived)
         trying = (lived >= self.random_steps) & (lived < self.rule(meta).random_steps)
         return jnp.where(trying, 0.0, share)
-
-    def learn(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
-        """One update of the network, but not while entries are tried."""
-        return self.rule(meta).learn(inner, data, key)
 
     def adapt(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
         """In training the next entry to be tried, and then what the task is learned from."""

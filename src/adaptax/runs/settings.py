@@ -118,6 +118,8 @@ def checked_settings(learner: Learner, env: AbstractEnvironment, devices: Any, *
     wrong = problems_of(bound, "learner") + problems_of(env, "env") + numbers
     if not wrong and learner.tasks % learner.twins:
         wrong.append(f"tasks is {learner.tasks}; it must be a multiple of {learner.twins}, lives that share a task")
+    if not wrong and (part := bound.learns_every(bound.schedule())) and bound.schedule().steps % part:
+        wrong.append(f"learns_every is {part}; it must divide the {bound.schedule().steps} steps of a phase")
     wrong += sweep_problems(learner, given.get("sweep", {})) + device_problems(devices, learner, env)
     if wrong:
         raise ConfigError(*wrong)
