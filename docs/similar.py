@@ -74,8 +74,8 @@ def row(entry: dict[str, Any]) -> list[str]:
 
 def with_interval(measure: dict[str, Any]) -> str:
     """A mean and its interval."""
-    low, high = measure["ci95"]
-    return f"{measure['mean']:.2f} ({low:.2f} to {high:.2f})"
+    mean, low, high = (round(x, 2) + 0.0 for x in (measure["mean"], *measure["ci95"]))  # no -0.00
+    return f"{mean:.2f} ({low:.2f} to {high:.2f})"
 
 
 def conclusion(entries: dict[str, Any]) -> str:
