@@ -198,7 +198,7 @@ def compare(env: str, results: dict[str, ax.Evaluation]) -> None:
 def write(name: str, result: dict[str, Any], argument: str, script: str = "learning") -> None:
     """One JSON of a result, with what it takes to make it again."""
     RESULTS.mkdir(exist_ok=True)
-    made = {"command": f"python benchmarks/{script}.py {argument}", "machine": machine()}
+    made = {"command": f"python benchmarks/{script}.py {argument}".strip(), "machine": machine()}
     (RESULTS / f"{name}.json").write_text(json.dumps(result | made, indent=1) + "\n")
 
 

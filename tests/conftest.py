@@ -38,6 +38,16 @@ settings.load_profile("adaptax")
 LONG = ("conformance", "code_blocks", "learning", "cli", "runs", "evaluation", "deploy", "wheel", "gradient", "speed")
 
 
+MAPS = Path("/proc/self/maps")
+MOST_MAPS = 40_000  # each compiled program takes some; Linux gives a process 65,530, and without one the compiler dies
+
+
+def pytest_runtest_teardown():
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
+
+
 def pytest_addoption(parser):
     parser.addoption("--fault", help="only the tests that provoke this fault, such as F12")
     parser.addoption("--full", action="store_true", help="faults in full: all learners, many kills")
