@@ -149,12 +149,20 @@ def visits(tasks: Tasks) -> np.ndarray:
     return times
 
 
-def learned(told: str, asymmetric: bool, seed: int, sources: Tasks, targets: Tasks) -> np.ndarray:
-    """Distances `[targets, sources]` of a siamese network taught by exact regrets between training tasks."""
+def lessons(seed: int) -> tuple[Tasks, np.ndarray]:
+    """Training tasks, and the exact regrets between those of each block."""
     tasks = make(seed, BLOCK * BLOCKS, "train")
-    rows = rows_of(tasks, told).reshape(BLOCKS, BLOCK, *rows_of(targets, told).shape[1:])
     blocks = [tasks.tables.some(slice(i, i + BLOCK)) for i in range(0, BLOCK * BLOCKS, BLOCK)]
-    regret = np.stack([transfer_regret(block, block, ENV.horizon).T for block in blocks]).astype(np.float32)
+    return tasks, np.stack([transfer_regret(block, block, ENV.horizon).T for block in blocks]).astype(np.float32)
+
+
+def learned(
+    told: str, asymmetric: bool, seed: int, taught: tuple[Tasks, np.ndarray], sources: Tasks, targets: Tasks
+) -> np.ndarray:
+    """Distances `[targets, sources]` of a siamese network taught by exact regrets between training tasks."""
+    tasks, regret = taught
+    rows = rows_of(tasks, told)
+    rows = rows.reshape(BLOCKS, BLOCK, *rows.shape[1:])
     net = siamese(rows.shape[-1], 256, 64, asymmetric)
     optimiser = clipped_adam(1e-3, 10.0, float(BLOCKS * EPOCHS))
 
@@ -201,11 +209,13 @@ def entries() -> dict[str, Any]:
         "posterior": transfer_regret(posterior(sources), posterior(targets), ENV.horizon).T,
     }
     scores = {name: score([distance], earned, best) for name, distance in known.items()}
-    for told in ("descriptor", "steps"):
-        for form in ("symmetric", "asymmetric"):
-            found = [learned(told, form == "asymmetric", seed, sources, targets) for seed in range(SEEDS)]
-            scores[f"siamese {told} {form}"] = score(found, earned, best)
-            print(told, form, scores[f"siamese {told} {form}"]["rank_correlation"], flush=True)
+    kinds = [(told, form) for told in ("descriptor", "steps") for form in ("symmetric", "asymmetric")]
+    found: dict[tuple[str, str], list[np.ndarray]] = {kind: [] for kind in kinds}
+    for seed in range(SEEDS):
+        taught = lessons(seed)
+        for told, form in kinds:
+            found[told, form].append(learned(told, form == "asymmetric", seed, taught, sources, targets))
+    scores |= {f"siamese {told} {form}": score(found[told, form], earned, best) for told, form in kinds}
     return {"best": float(best.mean()), "pairs": BLOCKS * BLOCK * (BLOCK - 1), "entries": scores}
 
 

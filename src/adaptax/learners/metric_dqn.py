@@ -161,21 +161,23 @@ class MetricDQN(Informed):
 
     def made_for(self, meta: Meta, told: Float[Array, "n F"]) -> PyTree:
         r"""$\phi_0$: the weighted networks of the nearest entries."""
-        _, index, weight = self.nearest(meta, told, self.neighbours)
+        index, weight = self.nearest(meta, told)
         mixed = jax.tree.map(lambda x: jnp.tensordot(weight, x[index], 1), meta.library.params)
         return where(meta.library.written > 0, mixed, meta.first)
 
-    def nearest(
-        self, meta: Meta, told: Float[Array, "n F"], count: int
-    ) -> tuple[Float[Array, " count"], Int[Array, " count"], Float[Array, " count"]]:
-        """Distances to so many nearest entries, which they are, and their weights."""
-        read = lambda told: self.siamese.embed(meta.params, jax.vmap(normalised, (None, 0))(meta.moments, told))
-        entries = jax.vmap(read)(meta.library.told)
-        distance = jax.vmap(self.siamese.distance, (None, None, 0))(meta.params, read(told), entries)
+    def nearest(self, meta: Meta, told: Float[Array, "n F"]) -> tuple[Int[Array, " k"], Float[Array, " k"]]:
+        """Which the nearest entries are, and their weights."""
+        entries = jax.vmap(self.read, (None, None, 0))(meta.params, meta.moments, meta.library.told)
+        task = self.read(meta.params, meta.moments, told)
+        distance = jax.vmap(self.siamese.distance, (None, None, 0))(meta.params, task, entries)
         held = jnp.arange(self.library) < meta.library.written
-        closeness, index = jax.lax.top_k(jnp.where(held, -distance, -jnp.inf), count)
+        closeness, index = jax.lax.top_k(jnp.where(held, -distance, -jnp.inf), self.neighbours)
         weight = jax.nn.softmax(jnp.where(jnp.isfinite(closeness), closeness, -1e9) / self.temperature)
-        return -closeness, index.astype(jnp.int32), weight
+        return index.astype(jnp.int32), weight
+
+    def read(self, params: PyTree, moments: Moments, told: Float[Array, "n F"]) -> Float[Array, " E"]:
+        """The embedding of a task from its features as they were told."""
+        return self.siamese.embed(params, jax.vmap(normalised, (None, 0))(moments, told))
 
     def rule(self, meta: Meta) -> TD:
         """The inner loop's rule, which in training learns nothing while entries are tried."""
@@ -184,9 +186,9 @@ class MetricDQN(Informed):
 
     def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
         """Entries are tried as they are."""
-        share = self.rule(meta).explored(lived)
-        trying = (lived >= self.random_steps) & (lived < self.rule(meta).random_steps)
-        return jnp.where(trying, 0.0, share)
+        rule = self.rule(meta)
+        trying = (lived >= self.random_steps) & (lived < rule.random_steps)
+        return jnp.where(trying, 0.0, rule.explored(lived))
 
     def adapt(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
         """In training the next entry to be tried, and then what the task is learned from."""
@@ -200,8 +202,8 @@ class MetricDQN(Informed):
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Remembers what the tries earned, makes entries of the lives, and descends the error of what was expected."""
-        optimiser = self._optimiser()
-        meta = self._entered(self._remembered(meta, lifetimes), lifetimes)
+        optimiser, told = self._optimiser(), self.told_of(lifetimes)
+        meta = self._entered(self._remembered(meta, lifetimes, told), lifetimes, told)
 
         def descend(now: tuple[PyTree, optax.OptState], key: PRNGKey) -> tuple[tuple[PyTree, optax.OptState], Metrics]:
             rows = jax.random.randint(key, (self.outer_batch,), 0, jnp.clip(meta.tries.written, 1, self.remembered))
@@ -221,14 +223,14 @@ class MetricDQN(Informed):
 
     def _loss(self, params: PyTree, meta: Meta, tries: Tries) -> Float[Array, ""]:
         """How far what tries earned is from what was expected, in standard deviations of it."""
-        read = lambda told: self.siamese.embed(params, jax.vmap(normalised, (None, 0))(meta.moments, told))
+        read = lambda told: self.read(params, meta.moments, told)
         expected = lambda task, entry: self.siamese.transfer(params, read(task), read(entry))
         earned = jax.vmap(normalised, (None, 0))(meta.worth, tries.earned[:, None])[:, 0]
         return jnp.mean(optax.losses.huber_loss(jax.vmap(expected)(tries.task, tries.entry), earned))
 
-    def _remembered(self, meta: Meta, lifetimes: Lifetime) -> Meta:
+    def _remembered(self, meta: Meta, lifetimes: Lifetime, told: Float[Array, "B n F"]) -> Meta:
         """With what the tries of these lives earned, once there are entries to try."""
-        told, after = self.told_of(lifetimes), int(not self.is_told)
+        after = int(not self.is_told)
         index = jax.vmap(lambda key: jnp.stack([self.tried(meta, key) for key in self._keys(key)]))(lifetimes.key)
         task = jnp.broadcast_to(told[:, None], (self.tasks, self.tries, *self.told_shape))
         earned = jnp.mean(lifetimes.data.reward[:, after : after + self.tries], (2, 3))
@@ -247,11 +249,11 @@ class MetricDQN(Informed):
         at = lambda phase: life.begin if phase < 0 else jax.random.fold_in(life.adapt, phase)
         return [at(phase) for phase in range(first, first + self.tries)]
 
-    def _entered(self, meta: Meta, lifetimes: Lifetime) -> Meta:
+    def _entered(self, meta: Meta, lifetimes: Lifetime, told: Float[Array, "B n F"]) -> Meta:
         """With these lives in the library, in place of the oldest."""
         rows = (meta.library.written + jnp.arange(self.tasks, dtype=jnp.int32)) % self.library
         earned = jnp.mean(lifetimes.data.reward[:, -1], (1, 2))
-        new = (self.told_of(lifetimes), lifetimes.last.inner.params, earned)
+        new = (told, lifetimes.last.inner.params, earned)
         kept = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.library[:3]), new)
         return meta._replace(library=Library(kept[0], kept[1], kept[2], meta.library.written + self.tasks))
 
