@@ -6,6 +6,7 @@ python tests/faults/lab.py cli COMMAND WORD ...
 """
 
 import dataclasses
+import faulthandler
 import hashlib
 import os
 import re
@@ -29,6 +30,7 @@ from adaptax.registry import LEARNERS  # noqa: E402
 from adaptax.runs import read_lines  # noqa: E402
 from tiny import BANDIT, GRID, RL2  # noqa: E402
 
+STACKS = "ADAPTAX_TEST_STACKS"
 STEPS: Any = {"meta_steps": 12, "log_every": 3, "validate_every": 6, "checkpoint_every": 2}
 MANY: Any = {"meta_steps": 200, "log_every": 7, "validate_every": 50, "checkpoint_every": 10}
 HERE = Path(__file__)
@@ -114,6 +116,8 @@ def main(what: str, folder: str, learner: str, *more: str) -> None:
     if more and what != "cli":
         threading.Thread(target=kill_after, args=[Path(folder), float(more[0])], daemon=True).start()
     if what == "cli":
+        if stacks := os.environ.get(STACKS):  # where a crash says where it was, also when its terminal is gone
+            faulthandler.enable(open(stacks, "w"))  # noqa: SIM115 (open to the end)
         if os.isatty(0):
             os.close(os.open(os.ttyname(0), os.O_RDWR))  # from now on it is the terminal of this session
         cli.main([folder, learner, *more])

@@ -25,7 +25,9 @@ class Process:
 
     def __init__(self, folder: Path, terminal: bool, failpoint: str = ""):
         self.ours, theirs = pty.openpty() if terminal else os.pipe()
+        self.stacks = folder.with_name("stacks")
         environment = os.environ | {
+            lab.STACKS: str(self.stacks),
             VARIABLE: failpoint,
             "ADAPTAX_CACHE": str(jax.config.values["jax_compilation_cache_dir"]),
         }
@@ -61,8 +63,14 @@ class Process:
     def end(self) -> int:
         """Its exit code, once it has said everything."""
         self.until("\0")
+        return self.left()
+
+    def left(self) -> int:
+        """Its exit code, when nobody reads what it says any more."""
         os.close(self.ours)
-        return self.begun.wait(60)
+        code = self.begun.wait(60)
+        assert code >= 0 and not self.stacks.read_text(), f"crashed: {code}\n{self.stacks.read_text()}"
+        return code
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +121,7 @@ def test_ctrl_c_twice_ends_at_once(tmp_path, unbroken, place, terminal):
 def test_a_terminal_that_is_closed_loses_nothing(tmp_path, unbroken):
     process = Process(tmp_path / "run", True, AT["chunk"])
     process.until("at run.chunk")
-    os.close(process.ours)  # the kernel sends SIGHUP
-    assert process.begun.wait(60) == 129
+    assert process.left() == 129  # the kernel sends SIGHUP
     goes_on(tmp_path / "run", unbroken)
 
 
@@ -122,8 +129,7 @@ def test_a_terminal_that_is_closed_loses_nothing(tmp_path, unbroken):
 def test_without_a_reader_the_training_goes_on(tmp_path, unbroken):
     process = Process(tmp_path / "run", False, AT["chunk"])
     process.until("at run.chunk")
-    os.close(process.ours)  # as `| head -1` does
-    assert process.begun.wait(60) == 0
+    assert process.left() == 0  # as `| head -1` does
     assert lab.state_hash(ax.open_run(tmp_path / "run")) == lab.state_hash(unbroken)
     assert lab.lines_of(tmp_path / "run") == lab.lines_of(unbroken.folder)
 
@@ -136,6 +142,5 @@ def test_who_is_started_to_outlive_its_terminal_does(tmp_path, unbroken, monkeyp
     finally:
         signal.signal(signal.SIGHUP, before)
     process.until("at run.chunk")
-    os.close(process.ours)
-    assert process.begun.wait(60) == 0
+    assert process.left() == 0
     assert lab.state_hash(ax.open_run(tmp_path / "run")) == lab.state_hash(unbroken)

@@ -112,6 +112,8 @@ def _watched(heard: Heard, rescue: Callable[[], None]) -> Iterator[None]:
         os.close(reader)
         for timer in timers:
             timer.cancel()
+        for timer in timers:  # none may still run while the interpreter ends, and a rescue under way is waited for
+            timer.join()
 
 
 _watching: list[threading.Thread] = []
