@@ -20,6 +20,7 @@ import jax
 
 import adaptax as ax
 from adaptax.checkpoint import mark_of
+from adaptax.core.env import Environment
 from adaptax.measure import Samples, stack_seeds
 from adaptax.runs import Run, values_of
 from speed.timing import machine
@@ -128,18 +129,19 @@ for env_name, learners in COMPARED.items():
         PAIRS.setdefault(f"{learner_name}-{env_name}", Pair(learner_name, env_name, {}, bar, episodes=6))
 
 
-def trained(pair: Pair, seed: int) -> tuple[Run, float]:
-    """One training and its seconds."""
+def trained(pair: Pair, seed: int, env: Environment | None = None) -> tuple[Run, float]:
+    """One training and its seconds; elsewhere than in the pair's environment, where another one is given."""
     learner, usual = ax.preset(pair.learner, pair.env, pair.preset)
-    env, meta_steps = ax.make(pair.env, **pair.env_fields), pair.meta_steps or usual
-    asked = [SOURCES, pair.learner, values_of(learner), pair.env, values_of(env), meta_steps, seed]
+    own, env, meta_steps = env, env or ax.make(pair.env, **pair.env_fields), pair.meta_steps or usual
+    where = [pair.env, values_of(ax.make(pair.env, **pair.env_fields)), type(own).__name__]
+    asked = [SOURCES, pair.learner, values_of(learner), *where, meta_steps, seed]
     folder = CACHE / "runs" / mark_of(asked)
     if not (folder / "seconds").exists():  # trainings by the very same code are not made twice
         shutil.rmtree(folder, ignore_errors=True)
         begun = time.monotonic()
         ax.train(learner, env, meta_steps=meta_steps, seed=seed, out=folder)
         (folder / "seconds").write_text(str(round(time.monotonic() - begun, 1)))
-    return ax.open_run(folder), float((folder / "seconds").read_text())
+    return ax.open_run(folder, env=own), float((folder / "seconds").read_text())
 
 
 def about(run: Run, seconds: float, result: ax.Evaluation) -> dict[str, Any]:

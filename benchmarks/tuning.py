@@ -2,11 +2,13 @@
 
     python benchmarks/tuning.py point-navigation            # all learners
     python benchmarks/tuning.py cartpole maml multi-task
+    python benchmarks/tuning.py cartpole --starts       # ways to start a Q-network
 
 Every trial trains one seed (on cartpole two: whether a training gets off its first plateau, where one of the two
 directions is balanced, depends on the seed) and is judged on validation tasks: by its greedy return averaged over the
-phases from 1 on, or, where a learner is trained for the return of the whole life, by that. Seeds and keys differ from
-those of the results. `benchmarks/results/tuning-ENV.json` keeps every trial.
+phases from 1 on, or, where a learner is trained for the return of the whole life, by that. Ways to start a Q-network
+are judged by the area under the curve of `starts.py` on its budget, each by one seed. Seeds and keys differ from those
+of the results. `benchmarks/results/tuning-ENV.json` keeps every trial.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from adaptax.presets.tuned import TUNED
 from adaptax.registry import LEARNERS
 from adaptax.runs import Run
 from speed.timing import machine
+from starts import ARENAS, measured
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 100  # results use seeds 0, 1, 2
@@ -43,6 +46,21 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
     """All combinations."""
     return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
 
+
+# Ways to start a Q-network, in the arenas of `starts.py`.
+STARTS: dict[str, dict[str, dict[str, list[Any]]]] = {
+    "cartpole": {
+        "dqn": {"inner_lr": [5e-4, 1e-3, 3e-3], "n_step": [1, 3]},
+        "warm-start": {"rate": [1.0, 0.3, 0.1], "phases": [10, 20]},
+        "q-init": {"method": ["reptile", "fomaml", "maml"], "phases": [10, 20]},
+        "meta-dqn": {"condition": ["concatenation", "film"], "learning_rate": [5e-4, 1e-3, 2e-3]},
+        "hyper-dqn": {"learning_rate": [1e-4, 3e-4, 1e-3], "outer_polyak": [0.005, 0.02]},
+        "metric-dqn": {"trained_from": ["one", "entry"], "neighbours": [1, 3, 10]},
+        "selector": {"members": [2, 4, 8], "trace": [0.8, 0.9]},
+        "learned-optimizer": {"inner_lr": [1e-3, 3e-3], "learning_rate": [2e-3, 5e-3, 1e-2]},
+        "rl2": {"entropy": [0.01, 0.03, 0.06], "learning_rate": [3e-3, 5e-3]},
+    },
+}
 
 MEMORY = ("bernoulli-bandit", "grid-navigation", "point-navigation")  # where rl2 is published
 STEPS = {
@@ -67,6 +85,8 @@ SECOND = {  # what is tuned beside the inner step size
 
 def trials(learner: str, env: str) -> list[dict[str, Any]]:
     """Six settings of one learner, on top of its preset."""
+    if learner in STARTS.get(env, ()):
+        return grid(**STARTS[env][learner])
     if learner == "rl2" and env == "bernoulli-bandit":
         return grid(minibatches=[1, 4, 8], learning_rate=[5e-3, 1e-2])
     if learner == "rl2" and env == "point-navigation":
@@ -86,13 +106,17 @@ def trials(learner: str, env: str) -> list[dict[str, Any]]:
 
 def trial(learner: str, env_name: str, fields: dict[str, Any]) -> dict[str, Any]:
     """One training and what validation tasks say of it."""
-    env = ax.make(env_name)
+    arena = ARENAS[env_name] if learner in STARTS.get(env_name, ()) else None
+    env = ax.make(env_name, **(arena.fields if arena else {}))
     base, meta_steps = ax.preset(learner, env_name)
+    seeds = 1 if arena else SEEDS.get(env_name, 1)
     begun = time.monotonic()
     try:
-        run = ax.train(
-            replaced(base, fields, "learner"), env, meta_steps=meta_steps, seed=SEED, seeds=SEEDS.get(env_name, 1)
-        )
+        run = ax.train(replaced(base, fields, "learner"), env, meta_steps=meta_steps, seed=SEED, seeds=seeds)
+        if arena:
+            found = measured(arena, [run], "validation", SEED)
+            score, shown = found["area"], {name: found[name] for name in ("steps_to_enough", "seconds_a_life")}
+            return {"fields": fields, "train_seconds": round(run.seconds, 1), "score": score} | shown
         return {"fields": fields, "train_seconds": round(time.monotonic() - begun, 1)} | judged(run)
     except NumericalError as error:
         return {"fields": fields, "score": None, "fault": str(error)}
@@ -113,6 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("env", choices=sorted({*MEMORY, *STEPS}))
     parser.add_argument("learners", nargs="*", help="by default all that have a preset there")
+    parser.add_argument("--starts", action="store_true", help="ways to start a Q-network, and no more")
     parser.add_argument("--beyond", action="store_true", help="multi-task beyond the edges of its grid, and no more")
     options = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "adaptax" / "benchmarks"))
@@ -126,6 +151,7 @@ def main() -> None:
         ]
         path.write_text(json.dumps(kept, indent=1) + "\n")
         return
+    known = list(STARTS[options.env]) if options.starts else [x for x in known if x not in STARTS.get(options.env, ())]
     for learner in options.learners or known:
         tried = []
         for fields in trials(learner, options.env):

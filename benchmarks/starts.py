@@ -1,0 +1,186 @@
+"""Seven ways to start a Q-network, and what they must beat: return against environment steps in tasks nobody has seen.
+
+    python benchmarks/starts.py maze                    # everything that is compared there
+    python benchmarks/starts.py cartpole hyper-dqn dqn  # some of it
+
+Trains each entry with three seeds by its preset, lets it live on test tasks to a budget of environment steps, and
+writes `benchmarks/results/starts-ARENA.json`, entry by entry: the curve of greedy returns, the steps to nine tenths of
+the oracle, the area under the curve, the same on the ood split, and what training and adaptation cost.
+"""
+
+import argparse
+import json
+import math
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+import adaptax as ax
+from adaptax.core.env import Environment
+from adaptax.core.learner import traced
+from adaptax.core.lifetime import born, live_phase
+from adaptax.core.trainer import initial_state, meta_step
+from adaptax.measure import draw_tasks
+from adaptax.ops.statistics import bootstrap_mean, nanmean
+from adaptax.references.maze import maze_ways
+from adaptax.runs import Run
+from flops import flops
+from learning import CACHE, RESULTS, Pair, together, trained, write
+from shuffled import Shuffled
+
+SEEDS, TASKS, ENOUGH = 3, 500, 0.9
+
+
+class Arena(NamedTuple):
+    """Where starts are compared."""
+
+    env: str
+    fields: dict[str, Any]
+    steps: int  # budget in a new task
+
+
+ARENAS = {
+    "maze": Arena("maze", {"rooms": 3, "view": "position"}, 12_000),
+    "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000),
+    "cartpole": Arena("cartpole", {}, 10_000),
+}
+
+
+class Entry(NamedTuple):
+    """What is compared."""
+
+    learner: str
+    preset: str = "default"
+    shuffled: bool = False  # trained and tested with the descriptors of other tasks
+
+
+ENTRIES = {
+    "scratch": Entry("dqn"),
+    "meta-dqn": Entry("meta-dqn"),
+    "warm-start": Entry("warm-start"),
+    "q-init": Entry("q-init"),
+    "hyper-dqn": Entry("hyper-dqn"),
+    "metric-dqn": Entry("metric-dqn"),
+    "selector": Entry("selector"),
+    "learned-optimizer": Entry("learned-optimizer"),
+    "multi-task": Entry("multi-task"),
+    "maml": Entry("maml"),
+    "rl2": Entry("rl2"),
+    "oracle": Entry("oracle"),
+    "meta-dqn, search": Entry("meta-dqn", "search"),
+    "meta-dqn, value": Entry("meta-dqn", "value"),
+    "hyper-dqn, not told": Entry("hyper-dqn", "not-told"),
+    "metric-dqn, not told": Entry("metric-dqn", "not-told"),
+    "meta-dqn, shuffled": Entry("meta-dqn", shuffled=True),
+    "hyper-dqn, shuffled": Entry("hyper-dqn", shuffled=True),
+    "metric-dqn, shuffled": Entry("metric-dqn", shuffled=True),
+}
+
+
+def oracle(arena: Arena, split: str, seed: int) -> float:
+    """What an episode pays who knows the task: the shortest way in a maze, a pole that stands to the end."""
+    env = ax.make(arena.env, **arena.fields)
+    if arena.env != "maze":
+        return float(env.episode_steps)
+    ways = maze_ways(draw_tasks(env, split, TASKS, seed)[0])
+    return float(np.mean(1.0 - 0.01 * (ways - 1)))
+
+
+def lives(arena: Arena, runs: list[Run], split: str, seed: int) -> tuple[ax.Evaluation, np.ndarray]:
+    """Lives of all seeds up to the budget, and the environment steps at which they are judged."""
+    env = runs[0].env
+    schedule = runs[0].learner.schedule()
+    phases = math.ceil(arena.steps / (schedule.steps * schedule.copies))
+    episodes = max(1, phases * schedule.steps // env.episode_steps)
+    results = [ax.evaluate(run, split=split, tasks=TASKS, episodes=episodes, seed=seed, env=env) for run in runs]
+    joint = together(results)._replace(seconds=min(result.seconds for result in results))
+    length = runs[0].learner.schedule(episodes)
+    return joint, np.arange(length.phases + 1) * length.steps * length.copies
+
+
+def areas(curves: np.ndarray, steps: np.ndarray, budget: int) -> np.ndarray:
+    """Mean of curves `[..., K]` over steps 0 to the budget; behind its last point a curve goes on as it ended."""
+    grid = np.linspace(0, budget, 501)
+    place = np.clip(np.searchsorted(steps, grid, side="right") - 1, 0, len(steps) - 1)
+    return curves[..., place].mean(-1)
+
+
+def steps_to(curve: np.ndarray, steps: np.ndarray, enough: float, budget: int) -> int | None:
+    """The first steps at which a curve is high enough, within the budget."""
+    there = np.flatnonzero((curve >= enough) & (steps <= budget))
+    return int(steps[there[0]]) if there.size else None
+
+
+def measured(arena: Arena, runs: list[Run], split: str, seed: int = 1) -> dict[str, Any]:
+    """The curve of a split and what it says."""
+    result, steps = lives(arena, runs, split, seed)
+    samples, best = result.samples.phase_return, oracle(arena, split, seed)
+    mean, (low, high) = nanmean(samples), bootstrap_mean(samples)
+    area = areas(samples, steps, arena.steps)
+    to = lambda curve: steps_to(curve, steps, ENOUGH * best, arena.steps)
+    return {
+        "steps": steps.tolist(),
+        "phase_return": np.round(mean, 4).tolist(),
+        "ci95": [np.round(low, 4).tolist(), np.round(high, 4).tolist()],
+        "oracle": round(best, 4),
+        "steps_to_enough": to(mean),
+        "steps_to_enough_each": [to(curve) for curve in nanmean(samples, (1,))],
+        "area": float(area.mean()),
+        "area_ci95": [float(x[0]) for x in bootstrap_mean(area[..., None])],
+        "seconds_a_life": round(result.seconds / TASKS, 4),
+    }
+
+
+def cost(run: Run, arena: Arena) -> dict[str, float]:
+    """Operations to train, and in a life to the budget."""
+    env = run.env
+    assert isinstance(env, Environment)
+    learner = traced(run.learner)
+    state = jax.eval_shape(lambda key: initial_state(learner, env, key), jax.random.key(0))
+    one = flops(lambda learner, state: meta_step(learner, env, state), learner, state)
+    schedule = run.learner.schedule()._replace(phases=1)
+
+    def phase(meta: Any, key: Any) -> Any:
+        life = born(run.learner, env, meta, env.tasks.train(key), key, schedule.copies)
+        long = schedule._replace(phases=10**6)
+        return live_phase(run.learner, env, meta, life, long, True)
+
+    meta = jax.tree.map(lambda x: x[0], run.meta())
+    phases = arena.steps / (schedule.steps * schedule.copies)
+    return {"train_flops": one * run.settings.meta_steps, "life_flops": flops(phase, meta, jax.random.key(0)) * phases}
+
+
+def compare(name: str, entry_name: str) -> dict[str, Any]:
+    """Trains and measures one entry in an arena."""
+    arena, entry = ARENAS[name], ENTRIES[entry_name]
+    seeds = 1 if name == "maze-4" else SEEDS
+    pair = Pair(entry.learner, arena.env, arena.fields, "", preset=entry.preset)
+    env = Shuffled(ax.make(arena.env, **arena.fields)) if entry.shuffled else None
+    runs = [trained(pair, seed, env) for seed in range(seeds)]
+    first = runs[0][0]
+    made = {"learner": entry.learner, "preset": entry.preset, "meta_steps": first.settings.meta_steps}
+    spent = {"train_seconds": [seconds for _, seconds in runs], **cost(first, arena)}
+    found = {split: measured(arena, [run for run, _ in runs], split) for split in ("test", "ood")}
+    return made | {"privileged": first.learner.privileged, "seeds": seeds} | spent | found
+
+
+def main() -> None:
+    """Measures the entries named, or all that have a preset there, and keeps each."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("arena", choices=ARENAS)
+    parser.add_argument("entries", nargs="*", help="by default all")
+    options = parser.parse_args()
+    jax.config.update("jax_compilation_cache_dir", str(CACHE))
+    path, arena = RESULTS / f"starts-{options.arena}.json", ARENAS[options.arena]
+    for entry in options.entries or ENTRIES:
+        found = compare(options.arena, entry)
+        kept = json.loads(path.read_text())["entries"] if path.exists() else {}
+        head = {"environment": arena.env, "environment_fields": arena.fields, "budget": arena.steps, "tasks": TASKS}
+        write(path.stem, head | {"entries": kept | {entry: found}}, options.arena, "starts")
+        short = {split: [found[split]["steps_to_enough"], round(found[split]["area"], 3)] for split in ("test", "ood")}
+        print(entry, short, found["test"]["phase_return"][:3], found["train_seconds"], flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The comparison of starts: its measures on curves and programs whose answer is known."""
+
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import adaptax as ax
+from adaptax.measure import draw_tasks
+
+
+@pytest.fixture
+def starts(benchmarks):
+    return importlib.import_module("starts")
+
+
+@pytest.fixture
+def flops(benchmarks):
+    return importlib.import_module("flops").flops
+
+
+def test_matrix_products_count_wherever_they_stand(flops):
+    a, b = jnp.zeros((3, 4)), jnp.zeros((4, 5))
+    once = 2 * 3 * 4 * 5
+    assert flops(lambda a, b: jnp.tanh(a @ b).sum(), a, b) == once
+    assert flops(jax.vmap(lambda a: a @ b), jnp.zeros((7, 3, 4))) == 7 * once
+    turns = lambda a: jax.lax.scan(lambda c, _: (c, jax.jit(lambda a: a @ b)(c)), a, length=10)
+    assert flops(turns, a) == 10 * once
+    dearer = lambda a: jax.lax.cond(a[0, 0] > 0, lambda a: (a @ b).sum(), lambda a: (a @ b @ b.T).sum(), a)
+    assert flops(dearer, a) == once + 2 * 3 * 5 * 4
+    gradient = jax.grad(lambda b: (a @ b).sum())  # the product itself, and the one that its gradient is
+    assert flops(gradient, b) in (once, 2 * once)
+
+
+def test_an_area_goes_on_as_the_curve_ended(starts):
+    steps = np.array([0, 100, 200])
+    assert starts.areas(np.array([0.0, 1.0, 1.0]), steps, 400) == pytest.approx(0.75, abs=0.01)
+    assert starts.areas(np.array([[0.0, 0.0, 2.0]]), steps, 200)[0] == pytest.approx(0.0, abs=0.01)
+
+
+def test_what_is_enough_is_found_within_the_budget_only(starts):
+    steps, curve = np.array([0, 100, 200]), np.array([0.2, 0.5, 0.9])
+    assert [starts.steps_to(curve, steps, x, 200) for x in (0.1, 0.5, 0.9, 0.95)] == [0, 100, 200, None]
+    assert starts.steps_to(curve, steps, 0.9, 150) is None
+
+
+@pytest.mark.parametrize("name", ["maze", "cartpole"])
+def test_shuffled_tasks_are_described_as_others_and_always_alike(benchmarks, starts, name):
+    shuffled = importlib.import_module("shuffled").Shuffled
+    arena = starts.ARENAS[name]
+    env = ax.make(arena.env, **arena.fields)
+    tasks = draw_tasks(env, "test", 40, 1)[0]
+    told, other = (np.asarray(jax.vmap(x.describe)(tasks)) for x in (env, shuffled(env)))
+    assert np.array_equal(other, np.asarray(jax.vmap(shuffled(env).describe)(tasks)))
+    assert (told != other).any(1).mean() > 0.9
+    assert len(np.unique(other, axis=0)) > 20
+    away = np.corrcoef(told[:, -1], other[:, -1])[0, 1]  # the goal's place; the force
+    assert abs(away) < 0.5
