@@ -29,7 +29,7 @@ from flops import flops
 from learning import CACHE, RESULTS, Pair, together, trained, write
 from shuffled import Shuffled
 
-SEEDS, TASKS, ENOUGH = 3, 500, 0.9
+SEEDS, TASKS, ENOUGH = 3, 200, 0.9
 
 
 class Arena(NamedTuple):

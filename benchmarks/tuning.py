@@ -54,7 +54,7 @@ STARTS: dict[str, dict[str, dict[str, list[Any]]]] = {
         "warm-start": {"rate": [1.0, 0.3, 0.1], "phases": [10, 20]},
         "q-init": {"method": ["reptile", "fomaml", "maml"], "phases": [10, 20]},
         "meta-dqn": {"condition": ["concatenation", "film"], "learning_rate": [5e-4, 1e-3, 2e-3]},
-        "hyper-dqn": {"learning_rate": [1e-4, 3e-4, 1e-3], "outer_polyak": [0.005, 0.02]},
+        "hyper-dqn": {"learning_rate": [1e-4, 3e-4, 1e-3], "inner_lr": [1e-3, 3e-3]},
         "metric-dqn": {"trained_from": ["one", "entry"], "neighbours": [1, 3, 10]},
         "selector": {"members": [2, 4, 8], "trace": [0.8, 0.9]},
         "learned-optimizer": {"inner_lr": [1e-3, 3e-3], "learning_rate": [2e-3, 5e-3, 1e-2]},
@@ -113,11 +113,11 @@ def trial(learner: str, env_name: str, fields: dict[str, Any]) -> dict[str, Any]
     begun = time.monotonic()
     try:
         run = ax.train(replaced(base, fields, "learner"), env, meta_steps=meta_steps, seed=SEED, seeds=seeds)
-        if arena:
-            found = measured(arena, [run], "validation", SEED)
-            score, shown = found["area"], {name: found[name] for name in ("steps_to_enough", "seconds_a_life")}
-            return {"fields": fields, "train_seconds": round(run.seconds, 1), "score": score} | shown
-        return {"fields": fields, "train_seconds": round(time.monotonic() - begun, 1)} | judged(run)
+        head = {"fields": fields, "train_seconds": round(time.monotonic() - begun, 1)}
+        if arena is None:
+            return head | judged(run)
+        found = measured(arena, [run], "validation", SEED)
+        return head | {"score": found["area"]} | {name: found[name] for name in ("steps_to_enough", "seconds_a_life")}
     except NumericalError as error:
         return {"fields": fields, "score": None, "fault": str(error)}
 

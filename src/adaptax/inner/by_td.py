@@ -176,6 +176,13 @@ class ByTD(Learner):
         return inner
 
 
+def more_at_first(
+    share: Float[Array, ""], updates: Int[Array, ""], until: Float[Array, ""] | float
+) -> Float[Array, ""]:
+    """A share of random actions that is 1 when a training begins, and falls no lower than its line to 0 at `until`."""
+    return jnp.maximum(share, 1.0 - updates.astype(float) / jnp.maximum(until, 1.0))
+
+
 def life_returns(data: Transition) -> Metrics:
     """Mean reward of lives `[B, K, T, E, ...]` as lived, and of their episodes."""
     return sequence_returns(sequences(data.reward), sequences(data.terminated | data.truncated))

@@ -10,9 +10,9 @@ from jaxtyping import Array, Float, Int
 
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule
 from adaptax.fields import Count, Fraction, Positive
-from adaptax.inner.by_td import life_returns
+from adaptax.inner.by_td import life_returns, more_at_first
 from adaptax.inner.informed import Informed
-from adaptax.inner.replay import Drawn, Experience, empty, experience, followed
+from adaptax.inner.replay import Drawn, Experience, empty, experience, followed, next_rows
 from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
 from adaptax.ops.optimise import clipped_adam
 
@@ -113,8 +113,7 @@ class Conditioned(Informed):
 
     def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
         """Early in the training, more."""
-        progress = meta.updates.astype(float) / jnp.maximum(self.random_until * self.meta_steps, 1.0)
-        return jnp.maximum(self.inner.explored(lived), 1.0 - progress)
+        return more_at_first(self.inner.explored(lived), meta.updates, self.random_until * self.meta_steps)
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Keeps the lives, and descends the TD loss of kept ones through what makes their networks."""
@@ -138,7 +137,7 @@ class Conditioned(Informed):
     def _with(self, meta: Meta, lifetimes: Lifetime) -> Meta:
         """With the lives of this meta-step in place of the oldest."""
         told = self.told_of(lifetimes)
-        rows = (meta.lives.written + jnp.arange(self.tasks, dtype=jnp.int32)) % self.lives
+        rows = next_rows(meta.lives.written, self.tasks, self.lives)
         new = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), experience(lifetimes.data))
         kept = jax.tree.map(lambda old, x: old.at[:, rows].set(jnp.swapaxes(x, 0, 1)), meta.lives.kept, new)
         lives = Lives(kept, meta.lives.told.at[rows].set(told), meta.lives.written + self.tasks)

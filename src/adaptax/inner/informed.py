@@ -93,7 +93,7 @@ class Informed(ByTD):
         """After a first phase of random steps, the network that these call for."""
         if self.is_told:
             return inner
-        begun = lambda: self.inner.begin(self.asked(meta, inner, data, key), self.copies)._replace(replay=())
+        begun = lambda: self.inner.again(self.asked(meta, inner, data, key), ())
         now = where_any(data.extras[0, 0] == 0, begun, inner._replace(replay=()))
         return now._replace(replay=inner.replay)
 

@@ -59,12 +59,17 @@ def experience(data: Transition) -> Experience:
 def write(replay: Replay, data: Transition) -> Replay:
     """With the steps `[t, E, ...]` in it; the oldest make room."""
     capacity, number = replay.kept.reward.shape[0], data.reward.shape[0]
-    rows = (replay.written + jnp.arange(number, dtype=jnp.int32)) % capacity
+    rows = next_rows(replay.written, number, capacity)
     kept = jax.tree.map(lambda old, x: old.at[rows].set(x), replay.kept, experience(data))
     priority = replay.priority
     if priority is not None:  # who has never been looked at is looked at soon
         priority = priority.at[rows].set(jnp.maximum(jnp.max(priority), 1e-3))
     return Replay(kept, replay.written + number, priority)
+
+
+def next_rows(written: Int[Array, ""], number: int, capacity: int) -> Int[Array, " number"]:
+    """Where in a ring the next so many go."""
+    return (written + jnp.arange(number, dtype=jnp.int32)) % capacity
 
 
 def draw(

@@ -1,6 +1,6 @@
 """Deep Q-learning as a pure inner rule: a replay, a target network, and an update every few steps of a life."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +71,10 @@ class TD(NamedTuple):
 
     def begin(self, params: PyTree, copies: int) -> Learning:
         """The inner state at birth."""
-        replay = empty(self.observation, self.action, self.capacity, copies, self.prioritised)
+        return self.again(params, empty(self.observation, self.action, self.capacity, copies, self.prioritised))
+
+    def again(self, params: PyTree, replay: Any) -> Learning:
+        """No update is made yet of this network; what was lived is known."""
         return Learning(params, params, self.optimiser.init(params), jnp.zeros((), jnp.int32), replay)
 
     def values(self, params: PyTree, observation: Array) -> Float[Array, " A"]:

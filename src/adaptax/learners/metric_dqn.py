@@ -12,6 +12,7 @@ from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Tra
 from adaptax.fields import Count, Fraction, Positive
 from adaptax.inner.by_td import life_returns
 from adaptax.inner.informed import Informed
+from adaptax.inner.replay import next_rows
 from adaptax.inner.td import TD, Learning
 from adaptax.nn.siamese import Siamese, siamese
 from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
@@ -46,7 +47,6 @@ class Meta(NamedTuple):
     tries: Any  # Tries
     moments: Moments  # of what is known of tasks
     worth: Moments  # of what was earned in tries
-    updates: Int[Array, ""]
 
 
 class MetricDQN(Informed):
@@ -136,7 +136,6 @@ class MetricDQN(Informed):
             tries=Tries(rows(self.remembered), rows(self.remembered), jnp.zeros(self.remembered), nothing),
             moments=nothing_seen(self.told_shape[1]),
             worth=nothing_seen(1),
-            updates=nothing,
         )
 
     def deployed(self, meta: Meta) -> Meta:
@@ -197,7 +196,7 @@ class MetricDQN(Informed):
         come = data.extras[0, 0] // data.reward.shape[0] + int(self.is_told)  # tries that were begun so far
         learned_from = {"one": meta.first, "own": self.network.init(key), "entry": inner.params}[self.trained_from]
         params = where(come < self.tries, self.entry(meta, key), learned_from)
-        begun = self.inner.begin(params, self.copies)._replace(replay=inner.replay)
+        begun = self.inner.again(params, inner.replay)
         return where(come <= self.tries, begun, inner)
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
@@ -215,7 +214,7 @@ class MetricDQN(Informed):
 
         keys = jax.random.split(key, self.outer_updates)
         (params, state), metrics = jax.lax.scan(descend, (meta.params, meta.optimiser), keys)
-        meta = meta._replace(params=params, optimiser=state, updates=meta.updates + 1)
+        meta = meta._replace(params=params, optimiser=state)
         return meta, jax.tree.map(jnp.mean, metrics) | life_returns(lifetimes.data)
 
     def _optimiser(self) -> optax.GradientTransformation:
@@ -237,7 +236,7 @@ class MetricDQN(Informed):
         new = (task, meta.library.told[index], earned)
         new = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), new)
         number = self.tasks * self.tries
-        rows = (meta.tries.written + jnp.arange(number, dtype=jnp.int32)) % self.remembered
+        rows = next_rows(meta.tries.written, number, self.remembered)
         kept = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.tries[:3]), new)
         tries, worth = Tries(kept[0], kept[1], kept[2], meta.tries.written + number), seen(meta.worth, new[2][:, None])
         tries, worth = where(meta.library.written > 0, (tries, worth), (meta.tries, meta.worth))
@@ -251,7 +250,7 @@ class MetricDQN(Informed):
 
     def _entered(self, meta: Meta, lifetimes: Lifetime, told: Float[Array, "B n F"]) -> Meta:
         """With these lives in the library, in place of the oldest."""
-        rows = (meta.library.written + jnp.arange(self.tasks, dtype=jnp.int32)) % self.library
+        rows = next_rows(meta.library.written, self.tasks, self.library)
         earned = jnp.mean(lifetimes.data.reward[:, -1], (1, 2))
         new = (told, lifetimes.last.inner.params, earned)
         kept = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.library[:3]), new)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from adaptax.core.lifetime import where
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive
-from adaptax.inner.by_td import ByTD, life_returns
+from adaptax.inner.by_td import ByTD, life_returns, more_at_first
 from adaptax.inner.pools import Policies, Pool, QNetworks, loss_predictor, shares, weights
 from adaptax.inner.replay import experience
 from adaptax.inner.td import Learning
@@ -219,8 +219,7 @@ class Selector(ByTD):
 
     def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
         """Early in the training, more."""
-        progress = meta.updates.astype(float) / jnp.maximum(self.random_until * self.meta_steps, 1.0)
-        return jnp.maximum(self.inner.explored(lived), 1.0 - progress)
+        return more_at_first(self.inner.explored(lived), meta.updates, self.random_until * self.meta_steps)
 
     def learn(self, meta: Meta, inner: Inner, data: Transition, key: PRNGKey) -> Inner:
         """One update of the network; the first is made from the member whose predicted losses were least."""

@@ -54,8 +54,10 @@ ALONE: Fields = {"meta_steps": 1, "inner_steps": 3}  # nothing is learned across
 # phase, and so the first step knows the way to the goal but not how far it is.
 POINT_MAML: Fields = MAML | {"meta_steps": 60, "tasks": 40, "learning_rate": 3e-3}
 CARTPOLE: Fields = {"copies": 10}
+# Found for deep Q-learning from scratch; all ways to start a Q-network have it.
+TD_CARTPOLE: Fields = {"inner_lr": 3e-3, "n_step": 3}
 # Networks made from what is known of a task: many small outer steps, and the best of them on validation tasks is kept.
-CONDITIONED: Fields = {"tasks": 64, "outer_updates": 16, "n_step": 3, "outer_polyak": 0.02, "meta_steps": 300}
+CONDITIONED: Fields = {"tasks": 64, "outer_updates": 16, "outer_polyak": 0.02, "meta_steps": 300}
 PENDULUM: Fields = {"discount": 0.9, "gae_lambda": 0.9}
 PENDULUM_MAML: Fields = MAML | PENDULUM | {"meta_steps": 300, "outer_loss": "ppo", "epochs": 4}
 
@@ -121,22 +123,23 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     },
     ("oracle", "point-navigation"): {"default": ORACLE | {"meta_steps": 100, "learning_rate": 1e-3, "minibatches": 8}},
     ("maml", "cartpole"): {"default": MAML | CARTPOLE | {"meta_steps": 100, "inner_lr": 2.0, "learning_rate": 3e-3}},
-    ("dqn", "cartpole"): {"default": {"meta_steps": 1}},
-    ("warm-start", "cartpole"): {"default": {"meta_steps": 300, "rate": 0.1}},
-    ("q-init", "cartpole"): {"default": {"meta_steps": 100, "phases": 20, "method": "reptile"}},
-    ("meta-dqn", "cartpole"): {"default": CONDITIONED},
+    ("dqn", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 1}},
+    ("warm-start", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 300, "rate": 0.1}},
+    ("q-init", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 100, "phases": 20, "method": "reptile"}},
+    ("meta-dqn", "cartpole"): {"default": TD_CARTPOLE | CONDITIONED},
     ("hyper-dqn", "cartpole"): {
-        "default": CONDITIONED | {"learning_rate": 3e-4},
-        "not-told": CONDITIONED | {"learning_rate": 3e-4, "features": "statistics"},
+        "default": TD_CARTPOLE | CONDITIONED | {"learning_rate": 3e-4},
+        "not-told": TD_CARTPOLE | CONDITIONED | {"learning_rate": 3e-4, "features": "statistics"},
     },
     ("metric-dqn", "cartpole"): {
-        "default": {"meta_steps": 20, "tasks": 32, "phases": 30, "library": 400, "epsilon": 1.0}
+        "default": TD_CARTPOLE | {"meta_steps": 20, "tasks": 32, "phases": 30, "library": 400, "epsilon": 1.0}
     },
     ("selector", "cartpole"): {
-        "default": {"meta_steps": 160, "phases": 2, "trace": 0.9, "epsilon": 0.05, "last_epsilon": 0.02}
+        "default": TD_CARTPOLE | {"meta_steps": 160, "phases": 2, "trace": 0.9, "epsilon": 0.05, "last_epsilon": 0.02}
     },
     ("learned-optimizer", "cartpole"): {
-        "default": {
+        "default": TD_CARTPOLE
+        | {
             "meta_steps": 480,
             "tasks": 32,
             "gradient": "pes",
@@ -144,7 +147,6 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
             "steps": 100,
             "segments": 16,
             "warm_up": 100,
-            "inner_lr": 3e-3,
             "learning_rate": 5e-3,
         }
     },

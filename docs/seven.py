@@ -1,0 +1,162 @@
+"""The page "Seven ways to start a Q-network" and its pictures, from `benchmarks/results/starts-*.json`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from adaptax.report.style import COLOURS, INK, MUTED, RC
+
+ARENAS = {"cartpole": "Cart-pole", "maze": "Mazes of 3 rooms a side", "maze-4": "Mazes of 4 rooms a side"}
+WAYS = {  # learner -> what is carried from task to task
+    "meta-dqn": "one network for all tasks that reads what is known of the task beside the state",
+    "warm-start": "the network that earlier tasks ended with, or an average of those",
+    "q-init": "a start from which few steps of TD learning go far (MAML, FOMAML, Reptile)",
+    "hyper-dqn": "a network that reads what is known of the task and puts out all weights of its Q-network",
+    "metric-dqn": "a library of solved tasks, and a learned distance that says which of them to begin with",
+    "selector": "a pool of Q-networks, and a meta-model that predicts which of them fits",
+    "learned-optimizer": "no network but the optimiser that trains it",
+}
+OTHERS = {
+    "scratch": "deep Q-learning from random weights",
+    "multi-task": "one policy for all tasks, fine-tuned by policy gradient",
+    "maml": "a policy's initialisation, by policy gradient",
+    "rl2": "a recurrent policy that explores and remembers",
+    "oracle": "a policy that is told the task, and does not learn",
+}
+VARIANTS = {
+    "hyper-dqn, not told": "hyper-dqn, from one phase of random steps",
+    "meta-dqn, not told": "meta-dqn, from one phase of random steps",
+    "metric-dqn, not told": "metric-dqn, from one phase of random steps",
+    "meta-dqn, search": "meta-dqn, its description searched by descent on the TD error",
+    "meta-dqn, value": "meta-dqn, its description searched by ascent on the value",
+    "meta-dqn, shuffled": "meta-dqn, told of another task",
+    "hyper-dqn, shuffled": "hyper-dqn, told of another task",
+    "metric-dqn, shuffled": "metric-dqn, told of another task",
+}
+TEXT = """# Seven ways to start a Q-network
+
+Deep Q-learning begins each task with random weights, and knows nothing. Who has solved a thousand tasks of a family
+should begin the next one better. There are seven ways to do that here, all on one inner loop: the same Q-network of two
+layers of 64, the same replay, target network and exploration ([what they share](../src/adaptax/inner/td.py)). They
+differ in what is carried from task to task:
+
+{ways}
+
+`meta-dqn`, `hyper-dqn` and `metric-dqn` need something to be known of a new task. By default that is its
+*descriptor*: what the family says of it, the map of a maze or the physics of a cart. Where nobody can tell, set
+`features` to `statistics` or `encoder`: then each life begins with a phase of random steps, and these tell.
+
+## How it is measured
+
+Each entry was trained with {seeds} seeds by its preset; presets come from six trials each on validation tasks
+(`benchmarks/tuning.py ENV --starts`; `multi-task`, `maml` and `oracle` have theirs from an earlier comparison, six
+trials too). Then it lives in {tasks} test tasks, up to a budget of environment steps. *What is drawn* is the return of
+a greedy episode, from a copy of the agent as it stands after so many steps. *Speed*: the first such point at which the
+mean reaches nine tenths of the oracle. *Area*: the mean of the curve over the budget. *Out of distribution*: the area
+on tasks outside the range of training. *Cost*: seconds of training (on the machine of the results, which did other
+work beside it), and operations of matrix products, to train and in one life up to the budget.
+
+{arenas}
+
+## Which to choose
+
+{advice}
+
+## Make it again
+
+```
+python benchmarks/tuning.py cartpole --starts
+python benchmarks/starts.py cartpole
+```
+"""
+
+
+def results(folder: Path) -> dict[str, dict[str, Any]]:
+    """Arena -> its JSON, for those that were measured."""
+    paths = {name: folder / f"starts-{name}.json" for name in ARENAS}
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+
+
+def page(folder: Path, table: Callable[[list[str], list[list[str]]], str]) -> str | None:
+    """The page, once something was measured."""
+    found = results(folder)
+    if not found:
+        return None
+    first = next(iter(found.values()))
+    ways = table(["learner", "carried from task to task"], [[f"[{x}](learners/{x}.md)", y] for x, y in WAYS.items()])
+    parts = [arena(name, data, table) for name, data in found.items()]
+    seeds = max(entry["seeds"] for entry in first["entries"].values())
+    return TEXT.format(ways=ways, seeds=seeds, tasks=first["tasks"], arenas="\n\n".join(parts), advice=ADVICE)
+
+
+def arena(name: str, data: dict[str, Any], table: Callable[[list[str], list[list[str]]], str]) -> str:
+    """The section of one arena."""
+    entries = data["entries"]
+    rows = [row(entries[x], x) for x in [*OTHERS, *WAYS, *VARIANTS] if x in entries]
+    head = ["", "before any step", f"speed (of {data['budget']:,})", "area", "out of distribution", "training, s"]
+    head += ["to train, TFLOP", "a life, GFLOP"]
+    oracle = next(iter(entries.values()))["test"]["oracle"]
+    return "\n\n".join(
+        [
+            f"## {ARENAS[name]}",
+            f"![Return against environment steps in new tasks: {ARENAS[name]}](images/starts-{name}.svg)",
+            f"The oracle earns {oracle:.3g}. [All numbers](../benchmarks/results/starts-{name}.json).",
+            table(head, rows),
+        ]
+    )
+
+
+def row(entry: dict[str, Any], name: str) -> list[str]:
+    """One entry."""
+    test, ood = entry["test"], entry["ood"]
+    low, high = test["area_ci95"]
+    speed = test["steps_to_enough"]
+    return [
+        VARIANTS.get(name, f"`{name}`"),
+        f"{test['phase_return'][0]:.3g}",
+        "not reached" if speed is None else f"{speed:,}",
+        f"{test['area']:.3g} ({low:.3g} to {high:.3g})",
+        f"{ood['area']:.3g}",
+        " / ".join(f"{x:.0f}" for x in entry["train_seconds"]),
+        f"{entry['train_flops'] / 1e12:.2g}",
+        f"{entry['life_flops'] / 1e9:.2g}",
+    ]
+
+
+def starts_figure(data: dict[str, Any]) -> Figure:
+    """The seven ways on the left; what they must beat, and what knows less, on the right."""
+    entries = data["entries"]
+    told = ["hyper-dqn, not told", "meta-dqn, not told", "metric-dqn, not told", "meta-dqn, search"]
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(9.2, 4.4), layout="constrained")
+        both = figure.subplots(1, 2, sharey=True)
+        for axes, names in zip(both, ([*WAYS], ["multi-task", "maml", "rl2", *told]), strict=True):
+            for place, name in enumerate(x for x in names if x in entries):
+                curve(axes, entries[name]["test"], COLOURS[place % len(COLOURS)], name, data["budget"])
+            if "scratch" in entries:
+                curve(axes, entries["scratch"]["test"], MUTED, "scratch", data["budget"])
+            best = next(iter(entries.values()))["test"]["oracle"]
+            axes.axhline(best, color=INK, lw=1, ls=(0, (4, 3)), label="oracle")
+            axes.set_xscale("symlog", linthresh=100, linscale=0.4)
+            axes.set(xlabel="environment steps in the new task", xlim=(0, data["budget"]))
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, handlelength=1.6)
+        both[0].set_ylabel("return of a greedy episode")
+    return figure
+
+
+def curve(axes: Any, found: dict[str, Any], colour: str, label: str, budget: int) -> None:
+    """A mean with its band."""
+    steps = np.array(found["steps"])
+    kept = steps <= budget
+    low, high = (np.array(x)[kept] for x in found["ci95"])
+    axes.plot(steps[kept], np.array(found["phase_return"])[kept], color=colour, label=label)
+    axes.fill_between(steps[kept], low, high, color=colour, alpha=0.16, lw=0)
+
+
+ADVICE = ""
