@@ -55,7 +55,7 @@ STARTS: dict[str, dict[str, dict[str, list[Any]]]] = {
         "q-init": {"method": ["reptile", "fomaml", "maml"], "phases": [10, 20]},
         "meta-dqn": {"condition": ["concatenation", "film"], "learning_rate": [5e-4, 1e-3, 2e-3]},
         "hyper-dqn": {"learning_rate": [1e-4, 3e-4, 1e-3], "inner_lr": [1e-3, 3e-3]},
-        "metric-dqn": {"trained_from": ["one", "entry"], "neighbours": [1, 3, 10]},
+        "metric-dqn": {"trained_from": ["one", "own"], "neighbours": [1, 3, 10]},
         "selector": {"members": [2, 4, 8], "trace": [0.8, 0.9]},
         "learned-optimizer": {"inner_lr": [1e-3, 3e-3], "learning_rate": [2e-3, 5e-3, 1e-2]},
         "rl2": {"entropy": [0.01, 0.03, 0.06], "learning_rate": [3e-3, 5e-3]},

@@ -266,14 +266,18 @@ def speed_page(data: dict[str, Any]) -> str:
         ],
         ["the same lives compiled, relative to the host loop", data["host"]["tasks_64"]["compiled_over_host"], ""],
     ]
+    machine, dqn = data["machine"], data["dqn"]
+    rows.append(["speed of deep Q-learning inside 256 lives, relative to its own bare passes", dqn["ratio"], ">= 0.75"])
     found = table(["what", "measured", "bar"], [[what, f"{number:.3g}", bar] for what, number, bar in rows])
-    machine = data["machine"]
     where = f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}"
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
         "# Speed\n\nContestants take turns on one machine, and each number is the median over the turns "
         "(`benchmarks/speed.py`; [all numbers](../benchmarks/results/speed.json)).\n\n"
-        f"{found}\n\nMachine: {where}; {versions}.\n"
+        f"{found}\n\nMemory: {dqn['tasks']} lives of deep Q-learning on the cart-pole, each with a replay of 10,000 "
+        f"steps, are {dqn['agents_bytes'] / 1e6:.0f} MB; the whole compiled training takes "
+        f"{dqn['program_bytes'] / 1e6:.0f} MB. What cannot fit is refused before anything starts, with the number.\n\n"
+        f"Machine: {where}; {versions}.\n"
     )
 
 

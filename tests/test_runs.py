@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 
 import adaptax as ax
+from adaptax import testing
 from adaptax.checkpoint import notes_of, to_arrays
 from adaptax.core.types import Schedule
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.errors import CheckpointError, ConfigError, NumericalError, RunBusyError
 from adaptax.measure import Samples
 from adaptax.nn.recurrent import gru
+from adaptax.registry import make_learner
 from adaptax.runs import Interrupted, elsewhere, open_run, opened, read_lines
 from adaptax.runs.guard import spoilt
 from adaptax.runs.settings import Settings, checked_settings, type_problems
@@ -502,8 +504,17 @@ def test_what_does_not_fit_elsewhere_is_named() -> None:
     assert repr(run).startswith("<rl2 on bernoulli-bandit: meta-step 3 of 3, best validation ") and len(repr(run)) < 120
     with pytest.raises(CheckpointError, match="does not fit the learner with hidden = 16"):
         elsewhere(run, None, {"hidden": 16}, "best")
-    with pytest.raises(CheckpointError, match="spaces of the same sizes"):
+    with pytest.raises(CheckpointError, match="needs the sizes that it was trained on"):
         elsewhere(run, ax.make("bernoulli-bandit", arms=4), {"sample": True}, "best")
+
+
+def test_a_descriptor_of_another_size_is_named() -> None:
+    mazes = [ax.make("maze", rooms=rooms, horizon=8) for rooms in (3, 4)]  # what is seen is alike
+    run = ax.train(testing.small(make_learner("hyper-dqn")), mazes[0], meta_steps=1, progress=None)
+    sizes = [f"a descriptor of {env.spec().descriptor} numbers" for env in mazes]
+    with pytest.raises(CheckpointError) as error:
+        elsewhere(run, mazes[1], None, "best")
+    assert sizes[0] != sizes[1] and all(size in str(error.value) for size in sizes)
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,8 @@ def dqn(rounds: int, **_: object) -> Result:
     )
     bound, lived, slower = take_turns(lambda: timed(bare), lambda: timed(train), rounds)
     speeds = {"train_steps_per_s": steps / lived, "bare_steps_per_s": steps / bound, "ratio": 1 / slower}
-    return speeds | {"tasks": learner.tasks, "bar": "ratio >= 0.75", "pass": 1 / slower >= 0.75}
+    memory = ours.memory(learner, env)
+    return speeds | memory | {"tasks": learner.tasks, "bar": "ratio >= 0.75", "pass": 1 / slower >= 0.75}
 
 
 def contract(rounds: int, **_: object) -> Result:

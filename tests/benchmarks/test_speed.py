@@ -35,6 +35,15 @@ def test_a_benchmark_runs_and_is_written_down(speed, tmp_path, monkeypatch):
     assert written["machine"]["cores"] >= 1 and "jax" in written["machine"]["versions"]
 
 
+def test_a_training_of_lives_with_replays_takes_little_more_memory_than_these(speed):
+    ours = importlib.import_module("speed.ours")
+    learner, env = ours.dqn(tasks=16)
+    found = ours.memory(learner, env)
+    replay = 16 * 10_000 * (2 * 4 * 4 + 4 + 4 + 2)  # two observations, action, reward, two flags
+    assert replay < found["agents_bytes"] < 1.25 * replay  # the networks are the rest
+    assert found["program_bytes"] < 1.25 * found["agents_bytes"]
+
+
 def test_hand_written_meta_steps_learn_from_the_same_shapes(speed, monkeypatch):
     by_hand = importlib.import_module("speed.by_hand")
     metrics = by_hand.runner(*by_hand.rl2(tasks=8, minibatches=2), meta_steps=2)()

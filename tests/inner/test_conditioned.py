@@ -102,6 +102,13 @@ def test_what_does_not_go_together_is_said(fields, problem):
     assert problem in said
 
 
+def test_who_is_told_nothing_says_so():
+    spec = ENV.spec()._replace(descriptor=0)
+    (said,) = HyperDQN(tasks=4).bind(spec).problems()
+    assert said.startswith("features is 'descriptor', and this environment describes its tasks by no numbers")
+    assert not HyperDQN(tasks=4, features="statistics").bind(spec).problems()
+
+
 def test_a_life_that_ends_before_it_learns_is_refused():
     (said,) = DQN(phases=2).bind(ENV.spec()).problems()
     assert said.startswith("warm_up is 500, and a training life has 240 steps: nothing would be learned; give it more")

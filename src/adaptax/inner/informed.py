@@ -64,6 +64,16 @@ class Informed(ByTD):
         }
         return shapes[self.features]
 
+    def problems(self) -> list[str]:
+        """What is to be told must be there."""
+        wrong = super().problems()
+        if self.spec is not None and self.features == "descriptor" and not self.spec.descriptor:
+            wrong.append(
+                "features is 'descriptor', and this environment describes its tasks by no numbers: set it to "
+                "'statistics' or 'encoder', which learn of a task from a first phase of random steps"
+            )
+        return wrong
+
     def schedule(self, episodes: int | None = None) -> Schedule:
         """As many phases as hold so many episodes, or the usual ones and a random one before them."""
         return life_of(

@@ -215,10 +215,10 @@ def elsewhere(
     if fits(bound[0], meta):
         given = ", ".join(f"{name} = {value!r}" for name, value in changes.items())
         raise CheckpointError(f"what was trained does not fit the learner with {given}: leave fields that shape it out")
+    of = lambda env: f"{env.observation_space}, {env.action_space} and a descriptor of {env.spec().descriptor} numbers"
     raise CheckpointError(
-        f"what was trained on {name_of(run.env)} does not fit {name_of(env)} with {env.observation_space} and "
-        f"{env.action_space}: this learner needs spaces of the same sizes ({run.env.observation_space}, "
-        f"{run.env.action_space})"
+        f"what was trained on {name_of(run.env)} does not fit {name_of(env)} with {of(env)}: this learner needs the "
+        f"sizes that it was trained on ({of(run.env)})"
     )
 
 
