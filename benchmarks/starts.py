@@ -53,6 +53,7 @@ class Entry(NamedTuple):
     learner: str
     preset: str = "default"
     shuffled: bool = False  # trained and tested with the descriptors of other tasks
+    tested: dict[str, Any] | None = None  # fields that are changed for the test
 
 
 ENTRIES = {
@@ -68,8 +69,9 @@ ENTRIES = {
     "maml": Entry("maml"),
     "rl2": Entry("rl2"),
     "oracle": Entry("oracle"),
-    "meta-dqn, search": Entry("meta-dqn", "search"),
-    "meta-dqn, value": Entry("meta-dqn", "value"),
+    "meta-dqn, search": Entry("meta-dqn", tested={"search": "td", "starts": 32}),
+    "meta-dqn, value": Entry("meta-dqn", tested={"search": "value", "starts": 32}),
+    "meta-dqn, not told": Entry("meta-dqn", "not-told"),
     "hyper-dqn, not told": Entry("hyper-dqn", "not-told"),
     "metric-dqn, not told": Entry("metric-dqn", "not-told"),
     "meta-dqn, shuffled": Entry("meta-dqn", shuffled=True),
@@ -87,13 +89,18 @@ def oracle(arena: Arena, split: str, seed: int) -> float:
     return float(np.mean(1.0 - 0.01 * (ways - 1)))
 
 
-def lives(arena: Arena, runs: list[Run], split: str, seed: int) -> tuple[ax.Evaluation, np.ndarray]:
+def lives(
+    arena: Arena, runs: list[Run], split: str, seed: int, tested: dict[str, Any] | None
+) -> tuple[ax.Evaluation, np.ndarray]:
     """Lives of all seeds up to the budget, and the environment steps at which they are judged."""
     env = runs[0].env
     schedule = runs[0].learner.schedule()
     phases = math.ceil(arena.steps / (schedule.steps * schedule.copies))
     episodes = max(1, phases * schedule.steps // env.episode_steps)
-    results = [ax.evaluate(run, split=split, tasks=TASKS, episodes=episodes, seed=seed, env=env) for run in runs]
+    results = [
+        ax.evaluate(run, split=split, tasks=TASKS, episodes=episodes, seed=seed, env=env, learner_fields=tested)
+        for run in runs
+    ]
     joint = together(results)._replace(seconds=min(result.seconds for result in results))
     length = runs[0].learner.schedule(episodes)
     return joint, np.arange(length.phases + 1) * length.steps * length.copies
@@ -112,9 +119,11 @@ def steps_to(curve: np.ndarray, steps: np.ndarray, enough: float, budget: int) -
     return int(steps[there[0]]) if there.size else None
 
 
-def measured(arena: Arena, runs: list[Run], split: str, seed: int = 1) -> dict[str, Any]:
+def measured(
+    arena: Arena, runs: list[Run], split: str, seed: int = 1, tested: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The curve of a split and what it says."""
-    result, steps = lives(arena, runs, split, seed)
+    result, steps = lives(arena, runs, split, seed, tested)
     samples, best = result.samples.phase_return, oracle(arena, split, seed)
     mean, (low, high) = nanmean(samples), bootstrap_mean(samples)
     area = areas(samples, steps, arena.steps)
@@ -161,8 +170,8 @@ def compare(name: str, entry_name: str) -> dict[str, Any]:
     first = runs[0][0]
     made = {"learner": entry.learner, "preset": entry.preset, "meta_steps": first.settings.meta_steps}
     spent = {"train_seconds": [seconds for _, seconds in runs], **cost(first, arena)}
-    found = {split: measured(arena, [run for run, _ in runs], split) for split in ("test", "ood")}
-    return made | {"privileged": first.learner.privileged, "seeds": seeds} | spent | found
+    found = {split: measured(arena, [run for run, _ in runs], split, tested=entry.tested) for split in ("test", "ood")}
+    return made | {"tested": entry.tested, "privileged": first.learner.privileged, "seeds": seeds} | spent | found
 
 
 def main() -> None:

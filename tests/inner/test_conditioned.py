@@ -78,7 +78,8 @@ def test_what_only_training_needs_is_not_deployed():
     learner = bound(MetaDQN, epsilon=0.2, last_epsilon=0.2)
     meta = learner.init(jax.random.key(0))
     deployed, old = learner.deployed(meta), jnp.array(50, jnp.int32)
-    assert jax.tree.leaves((deployed.lives, deployed.target, deployed.optimiser)) == []
+    assert jax.tree.leaves((deployed.lives.kept, deployed.target, deployed.optimiser)) == []
+    assert jax.tree.leaves(bound(HyperDQN).deployed(bound(HyperDQN).init(jax.random.key(0))).lives) == []
     shares = [float(learner.explored_share(now, old)) for now in (meta, meta._replace(updates=old), deployed)]
     np.testing.assert_allclose(shares, [1.0, 0.2, 0.2], rtol=1e-6)
     for now in (meta, deployed):

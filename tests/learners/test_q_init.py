@@ -31,6 +31,13 @@ def batches(count, size):
     return drawn, 0.3 * jax.random.normal(keys[3], (count, size))
 
 
+def ends_and_next(learner, state):
+    """The networks that the lives of a meta-step end with, and the state after it."""
+    return jax.jit(lambda state: (lived(learner, ENV, state)[1].last.inner.params, meta_step(learner, ENV, state)[0]))(
+        state
+    )
+
+
 def slope(function, params, direction):
     """A central difference."""
     at = lambda size: function(jax.tree.map(lambda x, d: x + size * d, params, direction))
@@ -75,25 +82,22 @@ def test_the_first_order_gradient_is_that_where_the_steps_lead():
 def test_the_start_moves_towards_the_mean_of_where_lives_got(learner, share):
     learner = bound(learner)
     state = initial_state(learner, ENV, jax.random.key(0))
-    _, lifetimes, _ = lived(learner, ENV, state)
-    ends = lifetimes.last.inner.params
-    after = meta_step(learner, ENV, state)[0].meta.params
+    ends, after = ends_and_next(learner, state)
     jax.tree.map(
         lambda new, old, end: np.testing.assert_allclose(new, old + share * (end.mean(0) - old), rtol=1e-5, atol=1e-7),
-        after,
+        after.meta.params,
         state.meta.params,
         ends,
     )
-    moved = jax.tree.map(lambda new, old: float(jnp.max(jnp.abs(new - old))), after, state.meta.params)
+    moved = jax.tree.map(lambda new, old: float(jnp.max(jnp.abs(new - old))), after.meta.params, state.meta.params)
     assert max(jax.tree.leaves(moved)) > 1e-4
 
 
 def test_a_chain_of_warm_starts_goes_on_from_the_last_network():
     learner = dataclasses.replace(testing.small(WarmStart()), tasks=1).bind(ENV.spec(), 10)
     state = initial_state(learner, ENV, jax.random.key(0))
-    _, lifetimes, _ = lived(learner, ENV, state)
-    after = meta_step(learner, ENV, state)[0]
-    jax.tree.map(lambda x, y: np.testing.assert_array_equal(x, y[0]), after.meta.params, lifetimes.last.inner.params)
+    ends, after = ends_and_next(learner, state)
+    jax.tree.map(lambda x, y: np.testing.assert_array_equal(x, y[0]), after.meta.params, ends)
     begun, _ = learner.begin(after.meta, jax.random.key(5), None)
     jax.tree.map(np.testing.assert_array_equal, begun.params, after.meta.params)
     assert int(begun.updates) == 0 and int(begun.replay.written) == 0

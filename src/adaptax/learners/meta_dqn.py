@@ -26,7 +26,7 @@ class MetaDQN(Conditioned):
 
     With `search`, z is the descriptor in training, and nobody tells a life what it is. It is searched in what a first
     phase of random steps recorded, from the descriptors of `starts` tasks of the training, by `search_steps` steps of
-    Adam:
+    Adam. A network that was trained as told can be searched too: `evaluate(run, learner_fields={"search": "td"})`.
 
     - `td`: down the TD error of these steps, $z \leftarrow z - \alpha \nabla_z\, \mathrm{mean}\,
       H(Q_\theta(s, a, z) - r - \gamma \max_b Q_\theta(s', b, z))$; the z of the least error is taken;
@@ -103,8 +103,8 @@ class MetaDQN(Conditioned):
         return {"net": params["net"], "z": jnp.mean(jax.vmap(self.reader.apply, (None, 0))(params["reader"], told), 0)}
 
     def deployed(self, meta: Meta) -> Meta:
-        """Who searches needs the descriptors to begin at."""
-        lives = meta.lives._replace(kept=()) if self.search != "none" else ()
+        """Who searches needs the descriptors to begin at; they stay, so that a test can search who trained as told."""
+        lives = meta.lives._replace(kept=()) if self.features == "descriptor" else ()
         return super().deployed(meta)._replace(lives=lives)
 
     def asked(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> PyTree:

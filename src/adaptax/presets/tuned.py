@@ -126,7 +126,10 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("dqn", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 1}},
     ("warm-start", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 300, "rate": 0.1}},
     ("q-init", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 100, "phases": 20, "method": "reptile"}},
-    ("meta-dqn", "cartpole"): {"default": TD_CARTPOLE | CONDITIONED},
+    ("meta-dqn", "cartpole"): {
+        "default": TD_CARTPOLE | CONDITIONED,
+        "not-told": TD_CARTPOLE | CONDITIONED | {"features": "statistics"},
+    },
     ("hyper-dqn", "cartpole"): {
         "default": TD_CARTPOLE | CONDITIONED | {"learning_rate": 3e-4},
         "not-told": TD_CARTPOLE | CONDITIONED | {"learning_rate": 3e-4, "features": "statistics"},
