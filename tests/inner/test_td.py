@@ -128,6 +128,12 @@ def test_errors_and_loss_by_hand():
     np.testing.assert_allclose(gradient, np.array([[-1, 0], [0, -1], [0, 1], [0, 0], [0, 0]]) / 3)  # clipped at one
 
 
+@pytest.mark.parametrize("huber", [15.0, 1e9])
+def test_the_loss_is_squared_where_no_error_is_large(huber):
+    gradient = jax.grad(lambda q: RULE._replace(huber=huber).loss(q, TARGET, drawn())[0])(Q)
+    np.testing.assert_allclose(gradient, np.array([[-15, 0], [0, -1], [0, 2], [0, 0], [0, 0]]) / 3)
+
+
 def test_an_update_by_hand():
     """A replay of one step, in state 3: all of a batch is that step."""
     now = RULE.begin(Q, 1)._replace(target=TARGET)

@@ -45,6 +45,7 @@ class ByTD(Learner):
         warm_up: Steps lived, in all copies, before the first update.
         target_every: Updates between two moves of the target network.
         polyak: Fraction of the way to the network that the target moves; 1 goes all the way.
+        huber: TD error from which on the loss grows linearly (Huber's loss); above all errors, the loss is squared.
         epsilon: Share of random actions at birth.
         last_epsilon: Share of random actions in the end.
         epsilon_steps: Steps, in all copies, over which it falls from the one to the other.
@@ -69,6 +70,7 @@ class ByTD(Learner):
     warm_up: Whole = 500
     target_every: Count = 100
     polyak: Fraction = 1.0
+    huber: Positive = 1.0
     epsilon: Fraction = 1.0
     last_epsilon: Fraction = 0.05
     epsilon_steps: Positive = 2000.0
@@ -117,6 +119,7 @@ class ByTD(Learner):
             warm_up=self.warm_up,
             target_every=self.target_every,
             polyak=self.polyak,
+            huber=self.huber,
             random_steps=self.random_steps,
             epsilon=(self.epsilon, self.last_epsilon),
             epsilon_steps=self.epsilon_steps,

@@ -44,6 +44,7 @@ class TD(NamedTuple):
         warm_up: Steps lived before the first update.
         target_every: Updates between two moves of the target.
         polyak: Fraction of the way to the network that such a move goes; 1 goes all the way.
+        huber: Error from which on H grows in proportion to it, and no faster.
         random_steps: Steps at birth that are random, and from which nothing is learned before they are over.
         epsilon: Share of random actions, after these and at last.
         epsilon_steps: Steps over which it falls from the one to the other.
@@ -63,6 +64,7 @@ class TD(NamedTuple):
     warm_up: Array | int = 1000
     target_every: Array | int = 100
     polyak: Array | float = 1.0
+    huber: Array | float = 1.0
     random_steps: int = 0
     epsilon: tuple[Array | float, Array | float] = (1.0, 0.05)
     epsilon_steps: Array | float = 5000.0
@@ -121,7 +123,13 @@ class TD(NamedTuple):
     def loss(self, params: PyTree, target: PyTree, drawn: Drawn) -> tuple[Float[Array, ""], Float[Array, " N"]]:
         """Huber's loss, weighted; and the errors."""
         errors = self.errors(params, target, drawn)
-        return weighed(drawn, errors), errors
+        return self.weighed(drawn, errors), errors
+
+    def weighed(self, drawn: Drawn, errors: Float[Array, " N"]) -> Float[Array, ""]:
+        """Huber's loss of errors, each with the weight of what it is of."""
+        # not optax's: where `huber` is large, its gradient is a difference of large numbers
+        kept = jnp.clip(errors, -self.huber, self.huber)
+        return jnp.mean(drawn.weight * kept * (errors - 0.5 * kept))
 
     def learn(self, now: Learning, data: Transition, key: PRNGKey) -> Learning:
         """Keeps what was lived, and makes one update from what is kept."""
@@ -144,8 +152,3 @@ class TD(NamedTuple):
             return replay
         priority = (jnp.abs(jax.lax.stop_gradient(errors)) + 1e-3) ** self.priorities[0]
         return replay._replace(priority=replay.priority.at[drawn.place, drawn.copy].set(priority))
-
-
-def weighed(drawn: Drawn, errors: Float[Array, " N"]) -> Float[Array, ""]:
-    """Huber's loss of errors, each with the weight of what it is of."""
-    return jnp.mean(drawn.weight * optax.losses.huber_loss(errors))

@@ -11,7 +11,7 @@ from adaptax.core.types import PRNGKey, PyTree, Transition
 from adaptax.fields import Count, Positive
 from adaptax.inner.conditioned import Conditioned, Meta
 from adaptax.inner.replay import Drawn, experience, followed
-from adaptax.inner.td import Learning, weighed
+from adaptax.inner.td import Learning
 from adaptax.nn.net import PureNet, mlp
 from adaptax.nn.q_network import film_q_network, q_network
 from adaptax.ops.moments import normalised
@@ -136,7 +136,7 @@ class MetaDQN(Conditioned):
             params = {"net": net, "z": z}
             if self.search == "value":
                 return -jnp.mean(self.inner.off(params, drawn, jnp.zeros_like(drawn.gain)))
-            return weighed(drawn, self.inner.errors(params, params, drawn))
+            return self.inner.weighed(drawn, self.inner.errors(params, params, drawn))
 
         def step(now: tuple[Array, optax.OptState], _: None) -> tuple[tuple[Array, optax.OptState], None]:
             change, state = optimiser.update(jax.grad(bad)(now[0]), now[1])

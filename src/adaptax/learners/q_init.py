@@ -12,7 +12,7 @@ from adaptax.fields import Count, Fraction, Positive
 from adaptax.inner.by_td import ByTD, life_returns
 from adaptax.inner.policy_gradient import sgd_step
 from adaptax.inner.replay import Drawn, draw
-from adaptax.inner.td import Learning, weighed
+from adaptax.inner.td import Learning
 from adaptax.ops.optimise import clipped_adam, mean_gradient
 
 
@@ -94,7 +94,7 @@ class QInit(ByTD):
 
         def error(phi: PyTree, batch: tuple[Drawn, Array]) -> Float[Array, ""]:
             drawn, targets = batch
-            return weighed(drawn, self.inner.off(phi, drawn, targets))
+            return self.inner.weighed(drawn, self.inner.off(phi, drawn, targets))
 
         phi = params
         for k in range(self.td_steps):
