@@ -268,6 +268,21 @@ def speed_page(data: dict[str, Any]) -> str:
     ]
     machine, dqn = data["machine"], data["dqn"]
     rows.append(["speed of deep Q-learning inside 256 lives, relative to its own bare passes", dqn["ratio"], ">= 0.75"])
+    if plain := data.get("cleanrl"):
+        rows += [
+            [
+                "speed of deep Q-learning on our plain cart-pole, relative to CleanRL's `dqn.py` on Gymnasium's",
+                plain["ratio"]["one_life"],
+                "",
+            ],
+            ["the same in 256 lives side by side", plain["ratio"]["lives_256"], ""],
+            ["the same on Gymnasium's, by the host loop", plain["ratio"]["on_host"], ""],
+            [
+                f"return on it after {plain['returns']['steps']:,} steps, relative to CleanRL's",
+                plain["return_ratio"],
+                ">= 0.9",
+            ],
+        ]
     found = table(["what", "measured", "bar"], [[what, f"{number:.3g}", bar] for what, number, bar in rows])
     where = f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}"
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())

@@ -1,10 +1,12 @@
 """What is measured against something else: the bound, code written by hand, other libraries."""
 
 import itertools
+import math
 import statistics
+from collections.abc import Callable
 from typing import Any
 
-from speed import ours
+from speed import ours, plain_cartpole
 from speed.bound import bare_passes, bare_q_passes
 from speed.by_hand import maml, rl2, runner
 from speed.timing import Result, take_turns, timed
@@ -12,6 +14,7 @@ from speed.worker import Worker
 
 LAYOUTS = [(1024, 1), (1024, 2), (1024, 4), (1024, 8), (1024, 16), (512, 4), (2048, 8)]  # tasks, minibatches
 LIVES = 4096  # of a timed call: four meta-steps of 1024 tasks
+STEPS, SHORT, SHORTEST = 150_000, 20_000, 12_000  # of CleanRL's trainings; the first 10,000 learn nothing
 
 
 def bound(rounds: int, **_: object) -> Result:
@@ -116,3 +119,42 @@ def torch_maml(rounds: int, torch_python: str, **_: object) -> Result:
     details = {"their_best": best, "their_sweep": sweep}
     bars = {"bar": "ratio >= 1.2", "pass": seconds[2] >= 1.2}
     return {**speeds, **details, "return_last_phase": returns, "their_versions": last["versions"], **bars}
+
+
+def cleanrl(rounds: int, torch_python: str, cleanrl: str, **_: object) -> Result:
+    """Deep Q-learning on the plain cart-pole against CleanRL's `dqn.py` as it is: how fast, and how good."""
+    with Worker(torch_python, "cleanrl_dqn.py") as worker:
+        ask = lambda threads, steps, **more: worker.ask(
+            path=cleanrl, threads=threads, flags={"total-timesteps": steps} | more.pop("flags", {}), **more
+        )
+        sweep = [_their_speed(ask(threads, SHORTEST)) | {"threads": threads} for threads in (1, 2)]
+        threads = max(sweep, key=lambda row: row["steps_per_s"])["threads"]
+        speed = _dqn_speeds(lambda: _their_speed(ask(threads, SHORT))["steps_per_s"], rounds)
+        runs = [ask(threads, STEPS, episodes=100, flags={"seed": seed}) for seed in (1, 2, 3)]
+    theirs = {
+        "last_tenth": [plain_cartpole.last_tenth(run["ended"], run["returns"], STEPS) for run in runs],
+        "greedy": [statistics.mean(run["greedy"]) for run in runs],
+    }
+    mine = plain_cartpole.reached(STEPS, lives=8, episodes=100)
+    huber = plain_cartpole.reached(STEPS, lives=8, episodes=100, huber=1.0)
+    returns = {"steps": STEPS, "theirs": theirs, "ours": mine, "ours_with_huber": huber}
+    share = statistics.mean(mine["last_tenth"]) / statistics.mean(theirs["last_tenth"])
+    details = {"their_threads": threads, "their_sweep": sweep, "their_versions": runs[0]["versions"]}
+    bars = {"bar": "return_ratio >= 0.9", "pass": share >= 0.9}
+    return {**speed, "return_ratio": share, "returns": returns, **details, **bars}
+
+
+def _their_speed(answer: Result) -> Result:
+    return {"steps_per_s": answer["steps"] / answer["seconds"]}
+
+
+def _dqn_speeds(theirs: Callable[[], float], rounds: int) -> Result:
+    """Steps a second while learning; contestants take turns, and a ratio is the median over the turns."""
+    sizes = {"one_life": (1, 20_000), "lives_256": (256, 200)}
+    runs = {name: (plain_cartpole.compiled(*size), math.prod(size)) for name, size in sizes.items()}
+    runs["on_host"] = plain_cartpole.on_host(2000), 2000
+    speeds = {"theirs": theirs} | {name: lambda run=run, n=n: n / timed(run) for name, (run, n) in runs.items()}
+    turns = [{name: speed() for name, speed in speeds.items()} for _ in range(rounds + 1)][1:]  # the first compiles
+    medians = {name: statistics.median(turn[name] for turn in turns) for name in speeds}
+    ratios = {name: statistics.median(turn[name] / turn["theirs"] for turn in turns) for name in runs}
+    return {"steps_per_s": medians, "ratio": ratios}
