@@ -22,9 +22,9 @@ class DQN(ByTD):
     $\phi_0 \sim p_{init}$ and, every few steps, $\phi \leftarrow \phi - \alpha \nabla_\phi \mathrm{mean}\, H(y -
     Q_\phi(s, a))$ on experience from this life, with Huber's loss H and double Q-learning's targets y.
 
-    Errors beyond `huber` all pull alike. Where values are large and most errors are beyond it, the steps that end episodes
-    are outvoted by those that go on, and values grow past what can be earned: on the cart-pole of Gymnasium with CleanRL's
-    settings to 181 for actions that end an episode, which are worth 1. A `huber` of 10 or more mends it.
+    Errors beyond `huber` all pull alike. Where values are large, steps that end episodes may so be outvoted by those
+    that go on, and values grow past what can be earned: on the cart-pole of Gymnasium with CleanRL's settings to 181
+    for actions that end an episode, which are worth 1. A `huber` of 10 or more mends it.
 
     Nothing is learned across tasks: a training lives lives and tells what they earned, so one meta-step is enough.
 
