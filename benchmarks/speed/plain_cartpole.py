@@ -9,6 +9,7 @@ error in both: `huber` is above all errors. With Huber's loss as it is by defaul
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -44,13 +45,13 @@ class TheirDQN(DQN):
 
 def cartpole() -> CartPole:
     """Gymnasium's CartPole-v1, the one task of the family."""
-    alike = {f"{what}_spread": 1.0 for what in ("length", "cart_mass", "pole_mass", "gravity", "force")}
+    alike: dict[str, Any] = {f"{what}_spread": 1.0 for what in ("length", "cart_mass", "pole_mass", "gravity", "force")}
     return CartPole(horizon=500, reversed_motors=0.0, pole=0.5, motor=10.0, lean=0.0, **alike)
 
 
-def dqn(env, length: int, **fields) -> TheirDQN:
+def dqn(env, length: int, **fields: Any) -> TheirDQN:
     """CleanRL's defaults for a training of so many steps."""
-    shared = {"inner_lr": 2.5e-4, "discount": 0.99, "batch": 128, "replay": 10_000, "warm_up": WARM_UP}
+    shared: dict[str, Any] = {"inner_lr": 2.5e-4, "discount": 0.99, "batch": 128, "replay": 10_000, "warm_up": WARM_UP}
     shared |= {
         "update_every": UPDATE_EVERY,
         "target_every": TARGET_EVERY // UPDATE_EVERY,
@@ -58,7 +59,7 @@ def dqn(env, length: int, **fields) -> TheirDQN:
         "huber": SQUARED,
     }
     shared |= {"epsilon": 1.0, "last_epsilon": 0.05, "epsilon_steps": 0.5 * length}
-    lengths = {"tasks": 1, "phases": PARTS, "steps": length // PARTS}
+    lengths: dict[str, Any] = {"tasks": 1, "phases": PARTS, "steps": length // PARTS}
     return TheirDQN(**(shared | lengths | fields)).bind(env.spec())
 
 
