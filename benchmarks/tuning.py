@@ -50,7 +50,7 @@ def grid(**values: list[Any]) -> list[dict[str, Any]]:
 # Ways to start a Q-network, in the arenas of `starts.py`.
 STARTS: dict[str, dict[str, dict[str, list[Any]]]] = {
     "cartpole": {
-        "dqn": {"huber": [1.0, 10.0, 100.0], "inner_lr": [1e-3, 3e-3]},
+        "dqn": {"huber": [1.0, 100.0], "inner_lr": [1e-3, 3e-3, 1e-2]},
         "warm-start": {"rate": [1.0, 0.3, 0.1], "phases": [10, 20]},
         "q-init": {"method": ["reptile", "fomaml", "maml"], "phases": [10, 20]},
         "meta-dqn": {"condition": ["concatenation", "film"], "learning_rate": [5e-4, 1e-3, 2e-3]},

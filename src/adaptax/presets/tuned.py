@@ -55,7 +55,7 @@ ALONE: Fields = {"meta_steps": 1, "inner_steps": 3}  # nothing is learned across
 POINT_MAML: Fields = MAML | {"meta_steps": 60, "tasks": 40, "learning_rate": 3e-3}
 CARTPOLE: Fields = {"copies": 10}
 # Found for deep Q-learning from scratch; all ways to start a Q-network have it.
-TD_CARTPOLE: Fields = {"inner_lr": 3e-3, "n_step": 3}
+TD_CARTPOLE: Fields = {"inner_lr": 3e-3, "n_step": 3, "huber": 100.0}
 # Networks made from what is known of a task: many small outer steps, and the best of them on validation tasks is kept.
 CONDITIONED: Fields = {"tasks": 64, "outer_updates": 16, "outer_polyak": 0.02, "meta_steps": 300}
 PENDULUM: Fields = {"discount": 0.9, "gae_lambda": 0.9}
