@@ -20,6 +20,7 @@ import jax
 
 import adaptax as ax
 from adaptax.checkpoint import mark_of
+from adaptax.config import replaced
 from adaptax.core.env import Environment
 from adaptax.measure import Samples, stack_seeds
 from adaptax.runs import Run, values_of
@@ -47,6 +48,7 @@ class Pair(NamedTuple):
     meta_steps: int | None = None  # None is what the preset says
     episodes: int | None = None
     preset: str = "default"
+    changed: dict[str, Any] | None = None  # fields of the learner that are not as in the preset
     one_copy: bool = False  # evaluate with one environment copy as well: what one robot would get
 
 
@@ -132,6 +134,7 @@ for env_name, learners in COMPARED.items():
 def trained(pair: Pair, seed: int, env: Environment | None = None) -> tuple[Run, float]:
     """One training and its seconds; elsewhere than in the pair's environment, where another one is given."""
     learner, usual = ax.preset(pair.learner, pair.env, pair.preset)
+    learner = replaced(learner, pair.changed or {}, "learner")
     own, env, meta_steps = env, env or ax.make(pair.env, **pair.env_fields), pair.meta_steps or usual
     where = [pair.env, values_of(ax.make(pair.env, **pair.env_fields)), type(own).__name__]
     asked = [SOURCES, pair.learner, values_of(learner), *where, meta_steps, seed]

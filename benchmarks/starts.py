@@ -52,6 +52,7 @@ class Entry(NamedTuple):
 
     learner: str
     preset: str = "default"
+    changed: dict[str, Any] | None = None  # fields that are not as in the preset
     shuffled: bool = False  # trained and tested with the descriptors of other tasks
     tested: dict[str, Any] | None = None  # fields that are changed for the test
 
@@ -74,6 +75,8 @@ ENTRIES = {
     "meta-dqn, not told": Entry("meta-dqn", "not-told"),
     "hyper-dqn, not told": Entry("hyper-dqn", "not-told"),
     "metric-dqn, not told": Entry("metric-dqn", "not-told"),
+    "metric-dqn, averages": Entry("metric-dqn", changed={"neighbours": 10}),
+    "metric-dqn, averages of strangers": Entry("metric-dqn", changed={"neighbours": 10, "trained_from": "own"}),
     "meta-dqn, shuffled": Entry("meta-dqn", shuffled=True),
     "hyper-dqn, shuffled": Entry("hyper-dqn", shuffled=True),
     "metric-dqn, shuffled": Entry("metric-dqn", shuffled=True),
@@ -147,7 +150,7 @@ def cost(run: Run, arena: Arena) -> dict[str, float]:
     assert isinstance(env, Environment)
     learner = traced(run.learner)
     state = jax.eval_shape(lambda key: initial_state(learner, env, key), jax.random.key(0))
-    one = flops(lambda learner, state: meta_step(learner, env, state), learner, state)
+    one = flops(lambda state: meta_step(learner, env, state), state)
     schedule = run.learner.schedule()._replace(phases=1)
 
     def phase(meta: Any, key: Any) -> Any:
@@ -164,14 +167,14 @@ def compare(name: str, entry_name: str) -> dict[str, Any]:
     """Trains and measures one entry in an arena."""
     arena, entry = ARENAS[name], ENTRIES[entry_name]
     seeds = 1 if name == "maze-4" else SEEDS
-    pair = Pair(entry.learner, arena.env, arena.fields, "", preset=entry.preset)
+    pair = Pair(entry.learner, arena.env, arena.fields, "", preset=entry.preset, changed=entry.changed)
     env = Shuffled(ax.make(arena.env, **arena.fields)) if entry.shuffled else None
     runs = [trained(pair, seed, env) for seed in range(seeds)]
     first = runs[0][0]
-    made = {"learner": entry.learner, "preset": entry.preset, "meta_steps": first.settings.meta_steps}
+    made = entry._asdict() | {"meta_steps": first.settings.meta_steps, "privileged": first.learner.privileged}
     spent = {"train_seconds": [seconds for _, seconds in runs], **cost(first, arena)}
     found = {split: measured(arena, [run for run, _ in runs], split, tested=entry.tested) for split in ("test", "ood")}
-    return made | {"tested": entry.tested, "privileged": first.learner.privileged, "seeds": seeds} | spent | found
+    return made | {"seeds": seeds} | spent | found
 
 
 def main() -> None:

@@ -34,6 +34,8 @@ VARIANTS = {
     "metric-dqn, not told": "metric-dqn, from one phase of random steps",
     "meta-dqn, search": "meta-dqn, its description searched by descent on the TD error",
     "meta-dqn, value": "meta-dqn, its description searched by ascent on the value",
+    "metric-dqn, averages": "metric-dqn, the ten nearest networks averaged",
+    "metric-dqn, averages of strangers": "the same, each of them grown from random weights of its own",
     "meta-dqn, shuffled": "meta-dqn, told of another task",
     "hyper-dqn, shuffled": "hyper-dqn, told of another task",
     "metric-dqn, shuffled": "metric-dqn, told of another task",
