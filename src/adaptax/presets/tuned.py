@@ -60,6 +60,8 @@ TD_CARTPOLE: Fields = {"inner_lr": 3e-3, "n_step": 3, "huber": 100.0}
 CONDITIONED: Fields = {"tasks": 64, "outer_updates": 16, "outer_polyak": 0.02, "meta_steps": 300}
 PENDULUM: Fields = {"discount": 0.9, "gae_lambda": 0.9}
 PENDULUM_MAML: Fields = MAML | PENDULUM | {"meta_steps": 300, "outer_loss": "ppo", "epochs": 4}
+CARTPOLE_META: Fields = TD_CARTPOLE | CONDITIONED | {"condition": "film", "learning_rate": 1e-3}
+CARTPOLE_HYPER: Fields = TD_CARTPOLE | CONDITIONED | {"learning_rate": 1e-4, "inner_lr": 1e-3}
 
 TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("rl2", "bernoulli-bandit"): {
@@ -125,20 +127,15 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("maml", "cartpole"): {"default": MAML | CARTPOLE | {"meta_steps": 100, "inner_lr": 2.0, "learning_rate": 3e-3}},
     ("dqn", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 1}},
     ("warm-start", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 300, "rate": 0.1}},
-    ("q-init", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 100, "phases": 20, "method": "reptile"}},
-    ("meta-dqn", "cartpole"): {
-        "default": TD_CARTPOLE | CONDITIONED,
-        "not-told": TD_CARTPOLE | CONDITIONED | {"features": "statistics"},
-    },
-    ("hyper-dqn", "cartpole"): {
-        "default": TD_CARTPOLE | CONDITIONED | {"learning_rate": 3e-4},
-        "not-told": TD_CARTPOLE | CONDITIONED | {"learning_rate": 3e-4, "features": "statistics"},
-    },
+    ("q-init", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 100, "method": "reptile"}},
+    ("meta-dqn", "cartpole"): {"default": CARTPOLE_META, "not-told": CARTPOLE_META | {"features": "statistics"}},
+    ("hyper-dqn", "cartpole"): {"default": CARTPOLE_HYPER, "not-told": CARTPOLE_HYPER | {"features": "statistics"}},
     ("metric-dqn", "cartpole"): {
         "default": TD_CARTPOLE | {"meta_steps": 20, "tasks": 32, "phases": 30, "library": 400, "epsilon": 1.0}
     },
     ("selector", "cartpole"): {
-        "default": TD_CARTPOLE | {"meta_steps": 160, "phases": 2, "trace": 0.9, "epsilon": 0.05, "last_epsilon": 0.02}
+        "default": TD_CARTPOLE
+        | {"meta_steps": 160, "phases": 2, "members": 8, "trace": 0.9, "epsilon": 0.05, "last_epsilon": 0.02}
     },
     ("learned-optimizer", "cartpole"): {
         "default": TD_CARTPOLE
