@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import optimal  # noqa: E402 (beside this script)
 import recovery  # noqa: E402
+import seven  # noqa: E402
 import similar  # noqa: E402
 
 SECTIONS = ("Attributes", "Example", "References", "Differences from the paper")
@@ -306,6 +307,8 @@ def pages(results: Path = ROOT / "benchmarks" / "results") -> dict[str, str]:
         found["recovery.md"] = recovery.page(results, table)
     if (results / "similarity.json").exists():
         found["similarity.md"] = similar.page(results, table)
+    if text := seven.page(results, table):
+        found["seven-ways.md"] = text
     for kind, entries in KINDS.items():
         found[f"{kind}/index.md"] = index(kind, entries)
         found |= {f"{kind}/{name}.md": page(kind, name, entry, results) for name, entry in entries.items()}
@@ -353,10 +356,12 @@ def draw_tasks() -> None:
 
 
 def draw_claims() -> None:
-    """The pictures of `optimal.md`."""
+    """The pictures of `optimal.md` and `seven-ways.md`."""
     for name, figure in optimal.FIGURES.items():
         if found := optimal.claim(ROOT / "benchmarks" / "results", name):
             draw(figure(found), f"claim-{name}.svg")
+    for name, found in seven.results(ROOT / "benchmarks" / "results").items():
+        draw(seven.starts_figure(found), f"starts-{name}.svg")
 
 
 def draw_pictures(runs: list[str]) -> None:
