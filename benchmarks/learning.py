@@ -135,8 +135,9 @@ def trained(pair: Pair, seed: int, env: Environment | None = None) -> tuple[Run,
     """One training and its seconds; elsewhere than in the pair's environment, where another one is given."""
     learner, usual = ax.preset(pair.learner, pair.env, pair.preset)
     learner = replaced(learner, pair.changed or {}, "learner")
-    own, env, meta_steps = env, env or ax.make(pair.env, **pair.env_fields), pair.meta_steps or usual
-    where = [pair.env, values_of(ax.make(pair.env, **pair.env_fields)), type(own).__name__]
+    usual_env, meta_steps = ax.make(pair.env, **pair.env_fields), pair.meta_steps or usual
+    env = env or usual_env
+    where = [pair.env, values_of(usual_env), type(env).__name__]
     asked = [SOURCES, pair.learner, values_of(learner), *where, meta_steps, seed]
     folder = CACHE / "runs" / mark_of(asked)
     if not (folder / "seconds").exists():  # trainings by the very same code are not made twice
@@ -144,7 +145,7 @@ def trained(pair: Pair, seed: int, env: Environment | None = None) -> tuple[Run,
         begun = time.monotonic()
         ax.train(learner, env, meta_steps=meta_steps, seed=seed, out=folder)
         (folder / "seconds").write_text(str(round(time.monotonic() - begun, 1)))
-    return ax.open_run(folder, env=own), float((folder / "seconds").read_text())
+    return ax.open_run(folder, env=env), float((folder / "seconds").read_text())
 
 
 def about(run: Run, seconds: float, result: ax.Evaluation) -> dict[str, Any]:

@@ -23,8 +23,9 @@ from adaptax.core.lifetime import born, live_phase
 from adaptax.core.trainer import initial_state, meta_step
 from adaptax.measure import draw_tasks
 from adaptax.ops.statistics import bootstrap_mean, nanmean
+from adaptax.presets.tuned import TUNED
 from adaptax.references.maze import maze_ways
-from adaptax.runs import Run
+from adaptax.runs import Run, elsewhere
 from flops import flops
 from learning import CACHE, RESULTS, Pair, together, trained, write
 from shuffled import Shuffled
@@ -144,23 +145,21 @@ def measured(
     }
 
 
-def cost(run: Run, arena: Arena) -> dict[str, float]:
+def cost(run: Run, arena: Arena, tested: dict[str, Any] | None = None) -> dict[str, float]:
     """Operations to train, and in a life to the budget."""
-    env = run.env
+    (tester,), env, metas = elsewhere(run, None, tested, "best")
     assert isinstance(env, Environment)
-    learner = traced(run.learner)
+    learner, schedule = traced(run.learner), tester.schedule()._replace(phases=10**6)  # longer than those of a training
     state = jax.eval_shape(lambda key: initial_state(learner, env, key), jax.random.key(0))
+    meta, key = jax.tree.map(lambda x: x[0], metas), jax.random.key(0)
+    birth = lambda meta, key: born(tester, env, meta, env.tasks.train(key), key, schedule.copies)
+    phase = lambda meta, life: live_phase(tester, env, meta, life, schedule, True)
+    lived = meta, jax.eval_shape(birth, meta, key)
+    later = arena.steps / (schedule.steps * schedule.copies) - 1
+    # what is learned of a task at the end of the first phase, and not of later ones, stands in a branch
+    life = flops(birth, meta, key) + flops(phase, *lived) + later * flops(phase, *lived, branch=min)
     one = flops(lambda state: meta_step(learner, env, state), state)
-    schedule = run.learner.schedule()._replace(phases=1)
-
-    def phase(meta: Any, key: Any) -> Any:
-        life = born(run.learner, env, meta, env.tasks.train(key), key, schedule.copies)
-        long = schedule._replace(phases=10**6)
-        return live_phase(run.learner, env, meta, life, long, True)
-
-    meta = jax.tree.map(lambda x: x[0], run.meta())
-    phases = arena.steps / (schedule.steps * schedule.copies)
-    return {"train_flops": one * run.settings.meta_steps, "life_flops": flops(phase, meta, jax.random.key(0)) * phases}
+    return {"train_flops": one * run.settings.meta_steps, "life_flops": life}
 
 
 def compare(name: str, entry_name: str) -> dict[str, Any]:
@@ -172,7 +171,7 @@ def compare(name: str, entry_name: str) -> dict[str, Any]:
     runs = [trained(pair, seed, env) for seed in range(seeds)]
     first = runs[0][0]
     made = entry._asdict() | {"meta_steps": first.settings.meta_steps, "privileged": first.learner.privileged}
-    spent = {"train_seconds": [seconds for _, seconds in runs], **cost(first, arena)}
+    spent = {"train_seconds": [seconds for _, seconds in runs], **cost(first, arena, entry.tested)}
     found = {split: measured(arena, [run for run, _ in runs], split, tested=entry.tested) for split in ("test", "ood")}
     return made | {"seeds": seeds} | spent | found
 
@@ -185,7 +184,8 @@ def main() -> None:
     options = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", str(CACHE))
     path, arena = RESULTS / f"starts-{options.arena}.json", ARENAS[options.arena]
-    for entry in options.entries or ENTRIES:
+    there = [name for name, entry in ENTRIES.items() if entry.preset in TUNED.get((entry.learner, arena.env), ())]
+    for entry in options.entries or there:
         found = compare(options.arena, entry)
         kept = json.loads(path.read_text())["entries"] if path.exists() else {}
         head = {"environment": arena.env, "environment_fields": arena.fields, "budget": arena.steps, "tasks": TASKS}

@@ -140,6 +140,8 @@ def main() -> None:
     parser.add_argument("--starts", action="store_true", help="ways to start a Q-network, and no more")
     parser.add_argument("--beyond", action="store_true", help="multi-task beyond the edges of its grid, and no more")
     options = parser.parse_args()
+    if options.starts and options.env not in STARTS:
+        parser.error(f"ways to start a Q-network are tuned on {', '.join(STARTS)}")
     jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "adaptax" / "benchmarks"))
     aside = {"random"} if options.env in MEMORY else {"random", "rl2"}
     known = [name for name in LEARNERS if name not in aside and (name, options.env) in TUNED]

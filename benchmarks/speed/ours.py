@@ -16,6 +16,7 @@ from adaptax.learners.dqn import DQN
 from adaptax.learners.maml import MAML
 from adaptax.learners.rl2 import RL2
 from adaptax.measure import agent_bytes
+from adaptax.runs.memory import needs
 
 META_STEPS = 10_000  # for the learning-rate schedule only: no timed run comes near its end
 
@@ -49,11 +50,8 @@ def memory(learner: Learner, env: Environment) -> dict[str, int]:
     """Bytes of all agents of a meta-step (with their replays), and of what the compiled program takes for it in all."""
     learners = many(learner, 1)
     states = init_states(learners, env, jax.random.split(jax.random.key(0), 1))
-    program = run_chunk.lower((learners, env, None), states, jnp.asarray(1, jnp.int32)).compile()
     one = agent_bytes(learner, jax.tree.map(lambda x: x[0], states.meta), learner.schedule().copies)
-    taken = program.compiled.memory_analysis()
-    total = taken.argument_size_in_bytes + taken.output_size_in_bytes + taken.temp_size_in_bytes
-    return {"agents_bytes": learner.tasks * one, "program_bytes": total}
+    return {"agents_bytes": learner.tasks * one, "program_bytes": sum(needs((learners, env, None), states).values())}
 
 
 def many(learner: Learner, seeds: int) -> Learner:

@@ -20,18 +20,24 @@ def speed(benchmarks):
     return importlib.import_module("speed.timing")
 
 
+@pytest.fixture
+def script(benchmarks):
+    """`speed.py` itself, which shares its name with the package beside it."""
+    spec = importlib.util.spec_from_file_location("speed_script", FOLDER / "speed.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
 def test_a_ratio_is_the_median_over_turns(speed):
     seconds = {"a": iter([9.0, 1.0, 2.0, 4.0]), "b": iter([9.0, 2.0, 4.0, 4.0])}
     a, b, ratio = speed.take_turns(lambda: next(seconds["a"]), lambda: next(seconds["b"]), rounds=3)
     assert (a, b, ratio) == (2.0, 4.0, 2.0)
 
 
-def test_a_benchmark_runs_and_is_written_down(speed, tmp_path, monkeypatch):
+def test_a_benchmark_runs_and_is_written_down(script, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["speed.py"])
-    spec = importlib.util.spec_from_file_location("speed_script", FOLDER / "speed.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
     out = tmp_path / "speed.json"
     assert script.main(["--only", "import", "--rounds", "1", "--out", str(out)]) == 0
     written = json.loads(out.read_text())
@@ -49,11 +55,7 @@ def test_a_training_of_lives_with_replays_takes_little_more_memory_than_these(sp
     assert found["program_bytes"] < 1.25 * found["agents_bytes"]
 
 
-def test_what_needs_other_libraries_is_left_out_without_them(benchmarks, tmp_path, capsys):
-    spec = importlib.util.spec_from_file_location("speed_script", FOLDER / "speed.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+def test_what_needs_other_libraries_is_left_out_without_them(script, tmp_path, capsys):
     only = ["--only", "sb3", "cleanrl", "--out", str(tmp_path / "speed.json")]
     assert script.main(only) == 0 and script.main([*only, "--torch-python", "python", "--only", "cleanrl"]) == 0
     told = capsys.readouterr().out

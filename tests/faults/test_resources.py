@@ -26,7 +26,7 @@ def needed(tasks: int) -> int:
     """Bytes that a training with so many tasks takes."""
     learner, settings = ax.RL2(tasks=tasks, minibatches=4, hidden=8).bind(lab.BANDIT.spec(), 2), Settings(2)
     run = Run(learner, lab.BANDIT, settings, fresh(learner, lab.BANDIT, settings))
-    return sum(memory.needs(training.fixed_of(run, 1), run).values())
+    return sum(memory.needs(training.fixed_of(run, 1), run.saved.states).values())
 
 
 @pytest.mark.fault("F54")

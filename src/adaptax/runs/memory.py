@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from adaptax.checkpoint import MIB
 from adaptax.core.env import AbstractEnvironment
 from adaptax.core.learner import Learner
-from adaptax.core.trainer import Fixed, run_chunk
+from adaptax.core.trainer import Fixed, TrainState, run_chunk
 from adaptax.errors import ResourceError
 from adaptax.measure import agent_bytes
 from adaptax.runs.run import Run, spread, template
@@ -27,9 +27,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in WORDS)
 
 
-def needs(fixed: Fixed, run: Run) -> dict[str, int]:
+def needs(fixed: Fixed, states: TrainState) -> dict[str, int]:
     """Bytes that a chunk takes, by what they are for; the program is compiled (or was), and not run."""
-    program = run_chunk.lower(fixed, run.saved.states, jnp.asarray(1, jnp.int32)).compile()
+    program = run_chunk.lower(fixed, states, jnp.asarray(1, jnp.int32)).compile()
     analysis = program.compiled.memory_analysis()
     return {
         "the outer state before and after": analysis.argument_size_in_bytes + analysis.output_size_in_bytes,
@@ -101,7 +101,7 @@ def out_of_memory(run: Run, fixed: Fixed, error: BaseException) -> ResourceError
     told = f"out of memory with {run.learner.tasks} tasks in a meta-step"
     remedy = "Try fewer learner.tasks or learner.copies, or fewer seeds"
     with suppress(Exception):  # the compiler needs memory too; what is known is told
-        needed, free = needs(fixed, run), available()
+        needed, free = needs(fixed, run.saved.states), available()
         parts = ", ".join(f"{size / MIB:,.0f} MiB for {name}" for name, size in needed.items())
         told += f": it needs {parts}, and {free / MIB:,.0f} MiB are there"
         if 0 < (fit := largest(run, fixed, sum(needed.values()), free)) < run.learner.tasks:
@@ -118,7 +118,7 @@ def largest(run: Run, fixed: Fixed, needed: int, free: int) -> int:
     if fewer == 0:
         return 0
     smaller = dataclasses.replace(run.learner, tasks=fewer)
-    less = sum(needs((spread(smaller, run.settings), *fixed[1:]), run).values())
+    less = sum(needs((spread(smaller, run.settings), *fixed[1:]), run.saved.states).values())
     each = (needed - less) / (tasks - fewer)
     return max(0, int(fewer + (free - less) / each) // unit * unit) if each > 0 else 0
 
