@@ -33,21 +33,6 @@ from shuffled import Shuffled
 SEEDS, TASKS, ENOUGH = 3, 200, 0.9
 
 
-class Arena(NamedTuple):
-    """Where starts are compared."""
-
-    env: str
-    fields: dict[str, Any]
-    steps: int  # budget in a new task
-
-
-ARENAS = {
-    "maze": Arena("maze", {"rooms": 3, "view": "position"}, 12_000),
-    "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000),
-    "cartpole": Arena("cartpole", {}, 10_000),
-}
-
-
 class Entry(NamedTuple):
     """What is compared."""
 
@@ -56,6 +41,28 @@ class Entry(NamedTuple):
     changed: dict[str, Any] | None = None  # fields that are not as in the preset
     shuffled: bool = False  # trained and tested with the descriptors of other tasks
     tested: dict[str, Any] | None = None  # fields that are changed for the test
+
+
+class Arena(NamedTuple):
+    """Where starts are compared."""
+
+    env: str
+    fields: dict[str, Any]
+    steps: int  # budget in a new task
+    presets: dict[str, str]  # learner -> its preset, where that is not the entry's
+
+    def preset(self, entry: Entry) -> str:
+        """The preset that an entry is trained by."""
+        return self.presets.get(entry.learner, entry.preset)
+
+
+# by default these learners are tuned for mazes with a local view
+POLICIES = {"rl2": "position", "multi-task": "position"}
+ARENAS = {
+    "maze": Arena("maze", {"rooms": 3, "view": "position"}, 12_000, POLICIES),
+    "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000, POLICIES),
+    "cartpole": Arena("cartpole", {}, 10_000, {}),
+}
 
 
 ENTRIES = {
@@ -166,7 +173,7 @@ def compare(name: str, entry_name: str) -> dict[str, Any]:
     """Trains and measures one entry in an arena."""
     arena, entry = ARENAS[name], ENTRIES[entry_name]
     seeds = 1 if name == "maze-4" else SEEDS
-    pair = Pair(entry.learner, arena.env, arena.fields, "", preset=entry.preset, changed=entry.changed)
+    pair = Pair(entry.learner, arena.env, arena.fields, "", preset=arena.preset(entry), changed=entry.changed)
     env = Shuffled(ax.make(arena.env, **arena.fields)) if entry.shuffled else None
     runs = [trained(pair, seed, env) for seed in range(seeds)]
     first = runs[0][0]
@@ -184,7 +191,9 @@ def main() -> None:
     options = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", str(CACHE))
     path, arena = RESULTS / f"starts-{options.arena}.json", ARENAS[options.arena]
-    there = [name for name, entry in ENTRIES.items() if entry.preset in TUNED.get((entry.learner, arena.env), ())]
+    there = [
+        name for name, entry in ENTRIES.items() if arena.preset(entry) in TUNED.get((entry.learner, arena.env), ())
+    ]
     for entry in options.entries or there:
         found = compare(options.arena, entry)
         kept = json.loads(path.read_text())["entries"] if path.exists() else {}

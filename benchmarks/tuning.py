@@ -23,11 +23,9 @@ import jax
 import adaptax as ax
 from adaptax.config import replaced
 from adaptax.errors import NumericalError
-from adaptax.presets.tuned import TUNED
-from adaptax.registry import LEARNERS
 from adaptax.runs import Run
 from speed.timing import machine
-from starts import ARENAS, measured
+from starts import ARENAS, Entry, measured
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 100  # results use seeds 0, 1, 2
@@ -41,14 +39,40 @@ BEYOND = {
     "pendulum": [{"inner_lr": 0.01, "learning_rate": 2e-2}],
 }
 
+Grid = dict[str, list[Any]]
+RL2: Grid = {"entropy": [0.01, 0.03, 0.06], "learning_rate": [3e-3, 5e-3]}
+ORACLE: Grid = {"learning_rate": [3e-4, 1e-3, 3e-3], "minibatches": [8, 16]}
+POINT: Grid = {"inner_lr": [0.5, 1.0, 1.5], "log_std": [0.0, 0.5]}
 
-def grid(**values: list[Any]) -> list[dict[str, Any]]:
-    """All combinations."""
-    return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
-
+GRIDS: dict[str, dict[str, Grid]] = {
+    "bernoulli-bandit": {"rl2": {"minibatches": [1, 4, 8], "learning_rate": [5e-3, 1e-2]}},
+    "grid-navigation": {"rl2": RL2, "maml": {"inner_lr": [1.0, 5.0, 10.0], "learning_rate": [3e-3, 1e-2]}},
+    "point-navigation": {
+        "rl2": {"discount": [0.95, 0.99], "learning_rate": [1e-3, 2e-3, 4e-3]},
+        "maml": POINT,
+        "fomaml": POINT,
+        "meta-sgd": POINT,
+        "reptile": {"inner_lr": [0.5, 1.0, 1.5], "learning_rate": [0.2, 0.5]},
+        "scratch": {"inner_lr": [0.5, 2.0, 8.0], "inner_decay": [0.0, 1.0]},
+        "multi-task": {"inner_lr": [0.1, 0.5, 2.0], "learning_rate": [1e-3, 3e-3]},
+        "oracle": ORACLE,
+    },
+    "cartpole": {
+        "maml": {"inner_lr": [1.0, 2.0, 3.0], "learning_rate": [3e-3, 1e-2]},
+        "scratch": {"inner_lr": [0.1, 0.5, 2.0], "inner_decay": [0.0, 1.0]},
+        "multi-task": {"inner_lr": [1.0, 3.0, 10.0], "learning_rate": [1e-2, 3e-2]},
+        "oracle": ORACLE,
+    },
+    "pendulum": {
+        "maml": {"inner_lr": [0.5, 1.0, 2.0], "learning_rate": [3e-3, 5e-3]},
+        "scratch": {"inner_lr": [2.0, 8.0, 32.0], "inner_decay": [0.0, 1.0]},
+        "multi-task": {"inner_lr": [0.01, 0.03, 0.1], "learning_rate": [3e-3, 1e-2]},
+        "oracle": ORACLE,
+    },
+}
 
 # Ways to start a Q-network, in the arenas of `starts.py`.
-STARTS: dict[str, dict[str, dict[str, list[Any]]]] = {
+STARTS: dict[str, dict[str, Grid]] = {
     "cartpole": {
         "dqn": {"huber": [1.0, 100.0], "inner_lr": [1e-3, 3e-3, 1e-2]},
         "warm-start": {"rate": [1.0, 0.3, 0.1], "phases": [10, 20]},
@@ -58,57 +82,25 @@ STARTS: dict[str, dict[str, dict[str, list[Any]]]] = {
         "metric-dqn": {"trained_from": ["one", "own"], "neighbours": [1, 3, 10]},
         "selector": {"members": [2, 4, 8], "trace": [0.8, 0.9]},
         "learned-optimizer": {"inner_lr": [1e-3, 3e-3], "learning_rate": [2e-3, 5e-3, 1e-2]},
-        "rl2": {"entropy": [0.01, 0.03, 0.06], "learning_rate": [3e-3, 5e-3]},
+        "rl2": RL2,
+    },
+    "maze": {
+        "dqn": {"inner_lr": [1e-3, 3e-3], "n_step": [3, 5, 10]},
     },
 }
 
-MEMORY = ("bernoulli-bandit", "grid-navigation", "point-navigation")  # where rl2 is published
-STEPS = {
-    "point-navigation": [0.5, 1.0, 1.5],
-    "cartpole": [1.0, 2.0, 3.0],
-    "pendulum": [0.5, 1.0, 2.0],
-    "grid-navigation": [1.0, 5.0, 10.0],
-}
-SCRATCH_STEPS = {"point-navigation": [0.5, 2.0, 8.0], "cartpole": [0.1, 0.5, 2.0], "pendulum": [2.0, 8.0, 32.0]}
-FINE_TUNING = {
-    "point-navigation": {"inner_lr": [0.1, 0.5, 2.0], "learning_rate": [1e-3, 3e-3]},
-    "cartpole": {"inner_lr": [1.0, 3.0, 10.0], "learning_rate": [1e-2, 3e-2]},
-    "pendulum": {"inner_lr": [0.01, 0.03, 0.1], "learning_rate": [3e-3, 1e-2]},
-}
-SECOND = {  # what is tuned beside the inner step size
-    "point-navigation": {"log_std": [0.0, 0.5]},
-    "cartpole": {"learning_rate": [3e-3, 1e-2]},
-    "pendulum": {"learning_rate": [3e-3, 5e-3]},
-    "grid-navigation": {"learning_rate": [3e-3, 1e-2]},
-}
+
+def trials(learner: str, env: str, starts: bool) -> list[dict[str, Any]]:
+    """Six settings of one learner, on top of its preset: all combinations of its grid."""
+    values = (STARTS if starts else GRIDS)[env][learner]
+    return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
 
 
-def trials(learner: str, env: str) -> list[dict[str, Any]]:
-    """Six settings of one learner, on top of its preset."""
-    if learner in STARTS.get(env, ()):
-        return grid(**STARTS[env][learner])
-    if learner == "rl2" and env == "bernoulli-bandit":
-        return grid(minibatches=[1, 4, 8], learning_rate=[5e-3, 1e-2])
-    if learner == "rl2" and env == "point-navigation":
-        return grid(discount=[0.95, 0.99], learning_rate=[1e-3, 2e-3, 4e-3])
-    if learner == "rl2":
-        return grid(entropy=[0.01, 0.03, 0.06], learning_rate=[3e-3, 5e-3])
-    if learner == "reptile":
-        return grid(inner_lr=STEPS[env], learning_rate=[0.2, 0.5])
-    if learner == "scratch":
-        return grid(inner_lr=SCRATCH_STEPS[env], inner_decay=[0.0, 1.0])
-    if learner == "multi-task":
-        return grid(**FINE_TUNING[env])
-    if learner == "oracle":
-        return grid(learning_rate=[3e-4, 1e-3, 3e-3], minibatches=[8, 16])
-    return grid(inner_lr=STEPS[env], **SECOND[env])  # maml and its kin
-
-
-def trial(learner: str, env_name: str, fields: dict[str, Any]) -> dict[str, Any]:
+def trial(learner: str, env_name: str, fields: dict[str, Any], starts: bool) -> dict[str, Any]:
     """One training and what validation tasks say of it."""
-    arena = ARENAS[env_name] if learner in STARTS.get(env_name, ()) else None
+    arena = ARENAS[env_name] if starts else None
     env = ax.make(env_name, **(arena.fields if arena else {}))
-    base, meta_steps = ax.preset(learner, env_name)
+    base, meta_steps = ax.preset(learner, env_name, arena.preset(Entry(learner)) if arena else "default")
     seeds = 1 if arena else SEEDS.get(env_name, 1)
     begun = time.monotonic()
     try:
@@ -135,29 +127,27 @@ def judged(run: Run) -> dict[str, Any]:
 def main() -> None:
     """Runs the trials of an environment's learners and keeps them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("env", choices=sorted({*MEMORY, *STEPS}))
-    parser.add_argument("learners", nargs="*", help="by default all that have a preset there")
+    parser.add_argument("env", choices=sorted({*GRIDS, *STARTS}))
+    parser.add_argument("learners", nargs="*", help="by default all that have a grid there")
     parser.add_argument("--starts", action="store_true", help="ways to start a Q-network, and no more")
     parser.add_argument("--beyond", action="store_true", help="multi-task beyond the edges of its grid, and no more")
     options = parser.parse_args()
-    if options.starts and options.env not in STARTS:
-        parser.error(f"ways to start a Q-network are tuned on {', '.join(STARTS)}")
+    grids = STARTS if options.starts else GRIDS
+    if options.env not in grids:
+        parser.error(f"{'ways to start a Q-network' if options.starts else 'learners'} are tuned on {', '.join(grids)}")
     jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "adaptax" / "benchmarks"))
-    aside = {"random"} if options.env in MEMORY else {"random", "rl2"}
-    known = [name for name in LEARNERS if name not in aside and (name, options.env) in TUNED]
     path = RESULTS / f"tuning-{options.env}.json"
     if options.beyond:
         kept = json.loads(path.read_text())
         kept["multi-task beyond the grid"] = [
-            trial("multi-task", options.env, fields) for fields in BEYOND[options.env]
+            trial("multi-task", options.env, fields, False) for fields in BEYOND[options.env]
         ]
         path.write_text(json.dumps(kept, indent=1) + "\n")
         return
-    known = list(STARTS[options.env]) if options.starts else [x for x in known if x not in STARTS.get(options.env, ())]
-    for learner in options.learners or known:
+    for learner in options.learners or grids[options.env]:
         tried = []
-        for fields in trials(learner, options.env):
-            tried.append(trial(learner, options.env, fields))
+        for fields in trials(learner, options.env, options.starts):
+            tried.append(trial(learner, options.env, fields, options.starts))
             print(learner, tried[-1], flush=True)
         assert len(tried) == TRIALS
         best = max((t for t in tried if t["score"] is not None), key=lambda t: t["score"])["fields"]

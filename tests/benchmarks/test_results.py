@@ -36,6 +36,21 @@ def test_a_result_is_of_the_preset_and_its_seeds_differ(name, pairs):
     assert data["bar"] == ("none: what one robot would get" if name.endswith("-one-copy") else pair.bar)
 
 
+@pytest.fixture
+def tuning(benchmarks):
+    return importlib.import_module("tuning")
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_trials_are_those_of_the_grids(name, tuning):
+    env = name.removeprefix("tuning-")
+    for starts, grids in ((False, tuning.GRIDS), (True, tuning.STARTS)):
+        for learner in grids.get(env, {}).keys() & RESULTS[name].keys():
+            tried = [trial["fields"] for trial in RESULTS[name][learner]["trials"]]
+            asked = tuning.trials(learner, env, starts)
+            assert len(tried) == len(asked) and all(fields in tried for fields in asked), learner
+
+
 @pytest.mark.parametrize("name", TUNED)
 def test_presets_are_the_best_that_tuning_found(name):
     found = {learner: entry for learner, entry in RESULTS[name].items() if isinstance(entry, dict) and "best" in entry}

@@ -50,12 +50,10 @@ def test_ascent_on_the_value_asks_no_reward():
     assert (np.asarray(z) > 5).all() and float(bad) < -5
 
 
-def test_steps_are_counted_up_to_where_n_of_them_follow():
-    env = BernoulliBandit(arms=2, pulls=100)
-    learner = testing.small(Plain(search="td", n_step=3)).bind(env.spec(), 10)
-    life = born(learner, env, learner.init(jax.random.key(0)), jnp.array([0.8, 0.3]), jax.random.key(1), learner.copies)
-    _, data = live_phase(learner, env, learner.init(jax.random.key(0)), life, learner.schedule(), True)
-    assert learner.lived_through(data).gain.shape == ((data.reward.shape[0] - 2) * learner.copies,)
+def test_a_search_looks_one_step_ahead_however_many_the_outer_loop_counts():
+    one, drawn, data = lived("td")
+    three = testing.small(Plain(search="td", discount=0.0, n_step=3)).bind(one.spec, 10)
+    jax.tree.map(np.testing.assert_array_equal, three.lived_through(data), drawn)
 
 
 def test_a_life_is_not_told_what_training_is_and_deployed_it_descends_from_a_known_task():

@@ -38,12 +38,22 @@ def test_the_nearest_networks_are_averaged_by_their_distance():
     told, values = jnp.array([[0.0, 0.0], [1.0, 1.0], [3.0, -3.0]]), jnp.array([1.0, 2.0, 5.0])
     meta = filled(learner, told, values)
     net, asked = learner.siamese, jnp.array([0.9, 0.8])
-    read = lambda x: net.embed(meta.params, x[None])
-    distance = np.array([net.distance(meta.params, read(asked), read(x)) for x in told])
+    params = meta.params["siamese"]
+    read = lambda x: net.embed(params, x[None])
+    distance = np.array([net.distance(params, read(asked), read(x)) for x in told])
     two = np.argsort(distance)[:2]
     weight = np.exp(-distance[two] / 0.7) / np.exp(-distance[two] / 0.7).sum()
     for leaf in jax.tree.leaves(learner.made_for(meta, asked[None])):
         np.testing.assert_allclose(leaf, (weight * np.asarray(values)[two]).sum(), rtol=1e-5)
+
+
+def test_of_entries_as_near_the_one_is_taken_that_earned_more_at_home():
+    learner, told = bound(neighbours=1), jnp.array([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
+    meta = filled(learner, told, jnp.array([1.0, 2.0, 5.0]))
+    at_home = meta.library.earned.at[:3].set(jnp.array([0.1, 0.7, -3.0]))
+    meta = meta._replace(library=meta.library._replace(earned=at_home), params=meta.params | {"w": jnp.asarray(0.5)})
+    for leaf in jax.tree.leaves(learner.made_for(meta, told[:1])):
+        np.testing.assert_allclose(leaf, 2.0, rtol=1e-6)
 
 
 def test_before_there_are_as_many_entries_as_asked_for_those_there_are_count():
@@ -68,12 +78,14 @@ def test_what_tries_earned_is_remembered_beside_the_very_entries_that_were_tried
     assert int(after.tries.written) == count
     earned = np.asarray(lifetimes.data.reward[:, first : first + 2]).mean((2, 3)).ravel()
     np.testing.assert_allclose(after.tries.earned[:count], earned, rtol=1e-6)
+    at_home = np.asarray(state.meta.library.earned)
     # that the entries named are those whose networks acted: greedily, so their best actions are what was done
     telling = np.asarray(state.meta.library.told)
     for life in range(learner.tasks):
         for attempt in range(2):
             told = np.asarray(after.tries.entry[2 * life + attempt])
             (index,) = np.flatnonzero((telling == told).all((1, 2)))[:1]
+            assert float(after.tries.at_home[2 * life + attempt]) == at_home[index]
             params = jax.tree.map(lambda x: x[index], state.meta.library.params)  # noqa: B023
             data = jax.tree.map(lambda x: x[life, first + attempt], lifetimes.data)  # noqa: B023
             values = jax.vmap(jax.vmap(lambda o: learner.inner.values(params, o)))(data.step.observation)  # noqa: B023

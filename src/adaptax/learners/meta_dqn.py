@@ -28,7 +28,7 @@ class MetaDQN(Conditioned):
     phase of random steps recorded, from the descriptors of `starts` tasks of the training, by `search_steps` steps of
     Adam. A network that was trained as told can be searched too: `evaluate(run, learner_fields={"search": "td"})`.
 
-    - `td`: down the TD error of these steps, $z \leftarrow z - \alpha \nabla_z\, \mathrm{mean}\,
+    - `td`: down the TD error of each of these steps, $z \leftarrow z - \alpha \nabla_z\, \mathrm{mean}\,
       H(Q_\theta(s, a, z) - r - \gamma \max_b Q_\theta(s', b, z))$; the z of the least error is taken;
     - `value`: up the value, $z \leftarrow z + \alpha \nabla_z\, \mathrm{mean}\, Q_\theta(s, a, z)$; the z of the
       highest value is taken. This finds the task that one would wish for: no reward enters it but through the states
@@ -120,11 +120,11 @@ class MetaDQN(Conditioned):
         return {"net": meta.params["net"], "z": found[jnp.argmin(bad)]}
 
     def lived_through(self, data: Transition) -> Drawn:
-        """All experience of a phase `[T, E, ...]`, each once."""
+        """All experience of a phase `[T, E, ...]`, each once; what followed random steps is no sign of the best."""
         kept = experience(data)
-        begins, copies = kept.reward.shape[0] - self.n_step + 1, kept.reward.shape[1]
-        index = jnp.arange(begins * copies, dtype=jnp.int32)
-        return followed(kept, index // copies, index % copies, self.n_step, self.discount)
+        steps, copies = kept.reward.shape
+        index = jnp.arange(steps * copies, dtype=jnp.int32)
+        return followed(kept, index // copies, index % copies, 1, self.discount)
 
     def searched(
         self, net: PyTree, z: Float[Array, " F"], drawn: Drawn, steps: int

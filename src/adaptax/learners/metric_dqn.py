@@ -1,5 +1,6 @@
 """Metric DQN: a library of solved tasks, and a learned distance that says which of them a new task starts from."""
 
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -33,14 +34,15 @@ class Tries(NamedTuple):
 
     task: Float[Array, "R n F"]
     entry: Float[Array, "R n F"]
-    earned: Float[Array, " R"]  # a step
+    at_home: Float[Array, " R"]  # what the entry earned in its own task, a step
+    earned: Float[Array, " R"]  # and in this one
     written: Int[Array, ""]
 
 
 class Meta(NamedTuple):
     """Outer state; optimiser and tries are nothing once it is deployed."""
 
-    params: PyTree  # of the siamese network
+    params: PyTree  # of the siamese network, and w
     optimiser: optax.OptState
     first: PyTree  # the network that begins where there is no library
     library: Library
@@ -52,11 +54,12 @@ class Meta(NamedTuple):
 class MetricDQN(Informed):
     r"""Begin with the networks of the most similar tasks in a library; a siamese network learns what similar means.
 
-    A new task x begins with $\phi_0 = \sum_i w_i \phi_i$ over its `neighbours` nearest entries, $w_i \propto
-    \exp(-d_\theta(x, x_i) / \tau)$, and goes on by deep Q-learning. The distance is taught by what it is for: lives in
-    training first try random entries, a greedy phase each, and $v_\theta(x) - d_\theta(x, x_j)$ is fitted to what entry
-    j earns in task x. So d is how much is lost by transfer, and v takes up that some tasks pay more. Then the life
-    learns its task, and its features, its network and what that earned become an entry.
+    A new task x begins with $\phi_0 \propto \sum_j \exp(s_j / \tau) \phi_j$ over the `neighbours` entries of the
+    highest $s_j = w e_j - d_\theta(x, x_j)$: tasks that are near, and were solved, for $e_j$ is what entry j earned at
+    home. It goes on by deep Q-learning. The distance is taught by what it is for: lives in training first try random
+    entries, a greedy phase each, and $v_\theta(x) + s_j$ is fitted to what entry j earns in task x. So d is how much is
+    lost by transfer, and v takes up that some tasks pay more. Then the life learns its task, and its features, its
+    network and what that earned become an entry.
 
     Weighted sums of networks mean something only if these have grown from one start: learned apart, what a unit stands
     for differs from one to the next. `trained_from` says what lives in training start from.
@@ -76,6 +79,7 @@ class MetricDQN(Informed):
         outer_batch: Tries behind one such step.
         learning_rate: Step size of the outer loop, falling linearly to zero over the training.
         max_gradient: Global norm that outer gradients are clipped to.
+        epsilon: Share of random actions at birth in a life of use; a training life begins to learn with 1.
 
     References:
         Bromley, Guyon, LeCun, Saeckinger & Shah, 1993, "Signature verification using a Siamese time delay neural
@@ -99,7 +103,7 @@ class MetricDQN(Informed):
     outer_batch: Count = 128
     learning_rate: Positive = 1e-3
     max_gradient: Positive = 10.0
-    epsilon: Fraction = 0.3
+    epsilon: Fraction = 0.1
 
     @property
     def siamese(self) -> Siamese:
@@ -125,7 +129,8 @@ class MetricDQN(Informed):
     def init(self, key: PRNGKey) -> Meta:
         """An empty library."""
         key_siamese, key_first = jax.random.split(key)
-        params, first, nothing = self.siamese.init(key_siamese), self.network.init(key_first), jnp.zeros((), jnp.int32)
+        params = {"siamese": self.siamese.init(key_siamese), "w": jnp.zeros(())}
+        first, nothing = self.network.init(key_first), jnp.zeros((), jnp.int32)
         rows = lambda count: jnp.zeros((count, *self.told_shape))
         entries = jax.tree.map(lambda x: jnp.zeros((self.library, *x.shape), x.dtype), first)
         return Meta(
@@ -133,7 +138,13 @@ class MetricDQN(Informed):
             optimiser=self._optimiser().init(params),
             first=first,
             library=Library(rows(self.library), entries, jnp.zeros(self.library), nothing),
-            tries=Tries(rows(self.remembered), rows(self.remembered), jnp.zeros(self.remembered), nothing),
+            tries=Tries(
+                task=rows(self.remembered),
+                entry=rows(self.remembered),
+                at_home=jnp.zeros(self.remembered),
+                earned=jnp.zeros(self.remembered),
+                written=nothing,
+            ),
             moments=nothing_seen(self.told_shape[1]),
             worth=nothing_seen(1),
         )
@@ -165,23 +176,32 @@ class MetricDQN(Informed):
         return where(meta.library.written > 0, mixed, meta.first)
 
     def nearest(self, meta: Meta, told: Float[Array, "n F"]) -> tuple[Int[Array, " k"], Float[Array, " k"]]:
-        """Which the nearest entries are, and their weights."""
-        entries = jax.vmap(self.read, (None, None, 0))(meta.params, meta.moments, meta.library.told)
-        task = self.read(meta.params, meta.moments, told)
-        distance = jax.vmap(self.siamese.distance, (None, None, 0))(meta.params, task, entries)
-        held = jnp.arange(self.library) < meta.library.written
-        closeness, index = jax.lax.top_k(jnp.where(held, -distance, -jnp.inf), self.neighbours)
-        weight = jax.nn.softmax(jnp.where(jnp.isfinite(closeness), closeness, -1e9) / self.temperature)
+        """Which the nearest entries are that were solved, and their weights."""
+        library, read = meta.library, partial(self.read, meta.params, meta.moments)
+        score = partial(self.score, meta.params, meta.worth, read(told))
+        scores = jax.vmap(score)(jax.vmap(read)(library.told), library.earned)
+        held = jnp.arange(self.library) < library.written
+        best, index = jax.lax.top_k(jnp.where(held, scores, -jnp.inf), self.neighbours)
+        weight = jax.nn.softmax(jnp.where(jnp.isfinite(best), best, -1e9) / self.temperature)
         return index.astype(jnp.int32), weight
+
+    def score(
+        self, params: PyTree, worth: Moments, task: Float[Array, " E"], entry: Float[Array, " E"], earned: Array
+    ) -> Float[Array, ""]:
+        r"""$s_j$: how good an entry is for a task, from their embeddings and what it earned at home."""
+        at_home = normalised(worth, earned[None])[0]
+        return params["w"] * at_home - self.siamese.distance(params["siamese"], task, entry)
 
     def read(self, params: PyTree, moments: Moments, told: Float[Array, "n F"]) -> Float[Array, " E"]:
         """The embedding of a task from its features as they were told."""
-        return self.siamese.embed(params, jax.vmap(normalised, (None, 0))(moments, told))
+        return self.siamese.embed(params["siamese"], jax.vmap(normalised, (None, 0))(moments, told))
 
     def rule(self, meta: Meta) -> TD:
-        """The inner loop's rule, which in training learns nothing while entries are tried."""
-        tries = self.tries * self.phase_steps * self.copies if training(meta) else 0
-        return self.inner._replace(random_steps=self.random_steps + tries)
+        """The inner loop's rule, which in training learns nothing while entries are tried, and then explores widely."""
+        if not training(meta):
+            return self.inner
+        tries = self.tries * self.phase_steps * self.copies
+        return self.inner._replace(random_steps=self.random_steps + tries, epsilon=(1.0, self.last_epsilon))
 
     def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
         """Entries are tried as they are."""
@@ -222,10 +242,13 @@ class MetricDQN(Informed):
 
     def _loss(self, params: PyTree, meta: Meta, tries: Tries) -> Float[Array, ""]:
         """How far what tries earned is from what was expected, in standard deviations of it."""
-        read = lambda told: self.read(params, meta.moments, told)
-        expected = lambda task, entry: self.siamese.transfer(params, read(task), read(entry))
+
+        def expected(told: Array, told_entry: Array, at_home: Array) -> Float[Array, ""]:
+            task, entry = (self.read(params, meta.moments, x) for x in (told, told_entry))
+            return self.siamese.best(params["siamese"], task) + self.score(params, meta.worth, task, entry, at_home)
+
         earned = jax.vmap(normalised, (None, 0))(meta.worth, tries.earned[:, None])[:, 0]
-        return jnp.mean(optax.losses.huber_loss(jax.vmap(expected)(tries.task, tries.entry), earned))
+        return jnp.mean(optax.losses.huber_loss(jax.vmap(expected)(tries.task, tries.entry, tries.at_home), earned))
 
     def _remembered(self, meta: Meta, lifetimes: Lifetime, told: Float[Array, "B n F"]) -> Meta:
         """With what the tries of these lives earned, once there are entries to try."""
@@ -233,12 +256,13 @@ class MetricDQN(Informed):
         index = jax.vmap(lambda key: jnp.stack([self.tried(meta, key) for key in self._keys(key)]))(lifetimes.key)
         task = jnp.broadcast_to(told[:, None], (self.tasks, self.tries, *self.told_shape))
         earned = jnp.mean(lifetimes.data.reward[:, after : after + self.tries], (2, 3))
-        new = (task, meta.library.told[index], earned)
+        new = (task, meta.library.told[index], meta.library.earned[index], earned)
         new = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), new)
         number = self.tasks * self.tries
         rows = next_rows(meta.tries.written, number, self.remembered)
-        kept = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.tries[:3]), new)
-        tries, worth = Tries(kept[0], kept[1], kept[2], meta.tries.written + number), seen(meta.worth, new[2][:, None])
+        task, entry, at_home, earned = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.tries[:4]), new)
+        tries = Tries(task, entry, at_home, earned, meta.tries.written + number)
+        worth = seen(meta.worth, new[3][:, None])
         tries, worth = where(meta.library.written > 0, (tries, worth), (meta.tries, meta.worth))
         return meta._replace(tries=tries, worth=worth, moments=seen(meta.moments, told.reshape(-1, told.shape[-1])))
 
@@ -253,8 +277,8 @@ class MetricDQN(Informed):
         rows = next_rows(meta.library.written, self.tasks, self.library)
         earned = jnp.mean(lifetimes.data.reward[:, -1], (1, 2))
         new = (told, lifetimes.last.inner.params, earned)
-        kept = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.library[:3]), new)
-        return meta._replace(library=Library(kept[0], kept[1], kept[2], meta.library.written + self.tasks))
+        told, params, earned = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.library[:3]), new)
+        return meta._replace(library=Library(told, params, earned, meta.library.written + self.tasks))
 
 
 def training(meta: Meta) -> bool:

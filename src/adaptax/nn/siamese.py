@@ -18,10 +18,6 @@ class Siamese(NamedTuple):
     distance: Callable[[Params, Float[Array, " E"], Float[Array, " E"]], Float[Array, ""]]
     best: Callable[[Params, Float[Array, " E"]], Float[Array, ""]]  # what could be earned in the task
 
-    def transfer(self, params: Params, task: Float[Array, " E"], entry: Float[Array, " E"]) -> Float[Array, ""]:
-        """What the solution of the task `entry` earns in `task`: at most the best, less by the distance."""
-        return self.best(params, task) - self.distance(params, task, entry)
-
 
 def siamese(features: int, hidden: int = 64, size: int = 16, asymmetric: bool = False) -> Siamese:
     r"""Embeddings of tasks, and how far the solution of one is from solving another.
