@@ -76,7 +76,9 @@ def test_what_tries_earned_is_remembered_beside_the_very_entries_that_were_tried
     after, _ = learner.update(state.meta, lifetimes, key)
     first, count = int(features != "descriptor"), 2 * learner.tasks
     assert int(after.tries.written) == count
-    earned = np.asarray(lifetimes.data.reward[:, first : first + 2]).mean((2, 3)).ravel()
+    data = jax.tree.map(lambda x: x[:, first : first + 2], lifetimes.data)
+    ended = np.maximum(np.asarray(data.terminated | data.truncated).sum((2, 3)), 1)
+    earned = (np.asarray(data.reward).sum((2, 3)) / ended).ravel()
     np.testing.assert_allclose(after.tries.earned[:count], earned, rtol=1e-6)
     at_home = np.asarray(state.meta.library.earned)
     # that the entries named are those whose networks acted: greedily, so their best actions are what was done

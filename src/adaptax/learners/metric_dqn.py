@@ -18,6 +18,7 @@ from adaptax.inner.td import TD, Learning
 from adaptax.nn.siamese import Siamese, siamese
 from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
 from adaptax.ops.optimise import clipped_adam
+from adaptax.ops.returns import sequence_returns
 
 
 class Library(NamedTuple):
@@ -25,7 +26,7 @@ class Library(NamedTuple):
 
     told: Float[Array, "L n F"]  # their features
     params: PyTree  # [L, ...], the network that each life ended with
-    earned: Float[Array, " L"]  # a step, in the last phase
+    earned: Float[Array, " L"]  # an episode, in the last phase
     written: Int[Array, ""]  # entries ever made
 
 
@@ -34,7 +35,7 @@ class Tries(NamedTuple):
 
     task: Float[Array, "R n F"]
     entry: Float[Array, "R n F"]
-    at_home: Float[Array, " R"]  # what the entry earned in its own task, a step
+    at_home: Float[Array, " R"]  # what the entry earned in its own task, an episode
     earned: Float[Array, " R"]  # and in this one
     written: Int[Array, ""]
 
@@ -255,7 +256,7 @@ class MetricDQN(Informed):
         after = int(not self.is_told)
         index = jax.vmap(lambda key: jnp.stack([self.tried(meta, key) for key in self._keys(key)]))(lifetimes.key)
         task = jnp.broadcast_to(told[:, None], (self.tasks, self.tries, *self.told_shape))
-        earned = jnp.mean(lifetimes.data.reward[:, after : after + self.tries], (2, 3))
+        earned = earned_in(lifetimes.data)[:, after : after + self.tries]
         new = (task, meta.library.told[index], meta.library.earned[index], earned)
         new = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), new)
         number = self.tasks * self.tries
@@ -275,10 +276,15 @@ class MetricDQN(Informed):
     def _entered(self, meta: Meta, lifetimes: Lifetime, told: Float[Array, "B n F"]) -> Meta:
         """With these lives in the library, in place of the oldest."""
         rows = next_rows(meta.library.written, self.tasks, self.library)
-        earned = jnp.mean(lifetimes.data.reward[:, -1], (1, 2))
-        new = (told, lifetimes.last.inner.params, earned)
+        new = (told, lifetimes.last.inner.params, earned_in(lifetimes.data)[:, -1])
         told, params, earned = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.library[:3]), new)
         return meta._replace(library=Library(told, params, earned, meta.library.written + self.tasks))
+
+
+def earned_in(data: Transition) -> Float[Array, "B K"]:
+    """What an episode paid in each phase of lives `[B, K, T, E, ...]`."""
+    of_phase = lambda reward, over: sequence_returns(reward.T, over.T)["episode_return"]
+    return jax.vmap(jax.vmap(of_phase))(data.reward, data.terminated | data.truncated)
 
 
 def training(meta: Meta) -> bool:

@@ -61,6 +61,15 @@ CONDITIONED: Fields = {"tasks": 64, "outer_updates": 16, "outer_polyak": 0.02, "
 PENDULUM: Fields = {"discount": 0.9, "gae_lambda": 0.9}
 PENDULUM_MAML: Fields = MAML | PENDULUM | {"meta_steps": 300, "outer_loss": "ppo", "epochs": 4}
 CARTPOLE_META: Fields = TD_CARTPOLE | CONDITIONED | {"condition": "film", "learning_rate": 1e-3}
+CARTPOLE_METRIC: Fields = TD_CARTPOLE | {
+    "meta_steps": 20,
+    "tasks": 32,
+    "tries": 6,
+    "phases": 50,
+    "library": 400,
+    "outer_updates": 50,
+    "epsilon": 0.3,
+}
 CARTPOLE_HYPER: Fields = TD_CARTPOLE | CONDITIONED | {"learning_rate": 1e-4, "inner_lr": 1e-3}
 
 TUNED: dict[tuple[str, str], dict[str, Fields]] = {
@@ -130,9 +139,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("q-init", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 100, "method": "reptile"}},
     ("meta-dqn", "cartpole"): {"default": CARTPOLE_META, "not-told": CARTPOLE_META | {"features": "statistics"}},
     ("hyper-dqn", "cartpole"): {"default": CARTPOLE_HYPER, "not-told": CARTPOLE_HYPER | {"features": "statistics"}},
-    ("metric-dqn", "cartpole"): {
-        "default": TD_CARTPOLE | {"meta_steps": 20, "tasks": 32, "phases": 30, "library": 400, "epsilon": 1.0}
-    },
+    ("metric-dqn", "cartpole"): {"default": CARTPOLE_METRIC, "not-told": CARTPOLE_METRIC | {"features": "statistics"}},
     ("selector", "cartpole"): {
         "default": TD_CARTPOLE
         | {"meta_steps": 160, "phases": 2, "members": 8, "trace": 0.9, "epsilon": 0.05, "last_epsilon": 0.02}
