@@ -188,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("arena", choices=ARENAS)
     parser.add_argument("entries", nargs="*", help="by default all")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     jax.config.update("jax_compilation_cache_dir", str(CACHE))
     path, arena = RESULTS / f"starts-{options.arena}.json", ARENAS[options.arena]
     there = [

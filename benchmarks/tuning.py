@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("learners", nargs="*", help="by default all that have a grid there")
     parser.add_argument("--starts", action="store_true", help="ways to start a Q-network, and no more")
     parser.add_argument("--beyond", action="store_true", help="multi-task beyond the edges of its grid, and no more")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     grids = STARTS if options.starts else GRIDS
     if options.env not in grids:
         parser.error(f"{'ways to start a Q-network' if options.starts else 'learners'} are tuned on {', '.join(grids)}")
