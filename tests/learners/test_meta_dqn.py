@@ -52,7 +52,7 @@ def test_ascent_on_the_value_asks_no_reward():
 
 def test_a_search_looks_one_step_ahead_however_many_the_outer_loop_counts():
     one, drawn, data = lived("td")
-    three = testing.small(Plain(search="td", discount=0.0, n_step=3)).bind(one.spec, 10)
+    three = testing.small(Plain(search="td", discount=0.0, n_step=3)).bind(BernoulliBandit(arms=2, pulls=100).spec(), 10)
     jax.tree.map(np.testing.assert_array_equal, three.lived_through(data), drawn)
 
 
