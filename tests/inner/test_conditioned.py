@@ -7,11 +7,13 @@ import pytest
 
 from adaptax import testing
 from adaptax.core.lifetime import born, live_phase
+from adaptax.core.trainer import initial_state, meta_step
 from adaptax.core.types import Step, Transition
 from adaptax.envs.grid import GridNavigation
 from adaptax.learners.dqn import DQN
 from adaptax.learners.hyper_dqn import HyperDQN
 from adaptax.learners.meta_dqn import MetaDQN
+from adaptax.ops.moments import normalised
 from adaptax.testing.toys import Clock
 
 ENV = GridNavigation()
@@ -63,6 +65,50 @@ def test_the_first_phase_is_random_and_then_the_network_is_made(learner, feature
         meta, second.agent.inner, live_phase(learner, ENV, meta, second, schedule, True)[1], jax.random.key(0)
     )
     jax.tree.map(np.testing.assert_array_equal, third.params, second.agent.inner.params)
+
+
+@pytest.mark.parametrize("features", ["statistics", "encoder"])
+def test_each_phase_that_explores_adds_to_what_is_known_and_a_new_network_is_made(features):
+    learner = bound(MetaDQN, features=features, exploring=3, epsilon=0.0)
+    meta = learner.init(jax.random.key(0))._replace(updates=jnp.array(10, jnp.int32))
+    meta = meta._replace(params=jax.tree.map(lambda x: x + 0.3, meta.params))
+    life = born(learner, ENV, meta, ENV.tasks.test(jax.random.key(2)), jax.random.key(3), learner.copies)
+    schedule, phases = learner.schedule()._replace(phases=9), []
+    assert learner.random_steps == 3 * schedule.steps * learner.copies
+    for come in range(4):
+        before = life.agent.inner
+        life, data = live_phase(learner, ENV, meta, life, schedule, True)
+        phases.append(data)
+        if come in (1, 2):  # nobody explores by chance any more
+            best = jax.vmap(jax.vmap(lambda o: jnp.argmax(learner.inner.values(before.params, o))))  # noqa: B023
+            np.testing.assert_array_equal(best(data.step.observation), data.action)
+        if come < 3:
+            told = [np.asarray(learner.told(x)) for x in phases]
+            known = np.mean(told, 0) if features == "statistics" else np.concatenate(told)
+            heard = np.asarray(life.agent.inner.told)
+            np.testing.assert_allclose(heard[-len(known) :], known, rtol=1e-4, atol=1e-6)
+            assert not heard[: -len(known)].any()
+            made = learner.made_for(meta, life.agent.inner.told)
+            jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), life.agent.inner.params, made)
+            assert int(life.agent.inner.updates) == 0
+    assert int(life.agent.inner.updates) > 0, "TD learning goes on from there"
+
+
+def test_what_is_known_early_is_asked_for_all_that_came_later():
+    learner = bound(MetaDQN, features="statistics", exploring=2, phases=1, lives=8, tasks=4)
+    state, _ = meta_step(learner, ENV, initial_state(learner, ENV, jax.random.key(0)))
+    place = []
+    for key in jax.random.split(jax.random.key(2), 20):
+        told, drawn = learner.drawn(state.meta, key)
+        place.append((np.asarray(told), np.asarray(drawn.place)))
+    steps, lives = learner.phase_steps, state.meta.lives.told
+    normal = jax.vmap(jax.vmap(jax.vmap(normalised, (None, 0)), (None, 0)), (None, 0))(state.meta.moments, lives)
+    least = {0: steps * 9, 1: steps * 9}
+    for told, places in place:
+        for one, rows in zip(told, places, strict=True):
+            (_, time), *_ = np.argwhere((np.asarray(normal) == one).all((2, 3)))
+            least[int(time)] = min(least[int(time)], int(rows.min()))
+    assert steps <= least[0] < 2 * steps <= least[1]
 
 
 def test_who_is_told_lives_in_its_task_from_birth_on():

@@ -22,9 +22,9 @@ class Plain(MetaDQN):
         return PureNet(lambda key: {"net": (), "z": jnp.zeros(2)}, lambda params, features: params["z"])
 
 
-def lived(search):
+def lived(search, **fields):
     env = BernoulliBandit(arms=2, pulls=100)
-    learner = testing.small(Plain(search=search, discount=0.0)).bind(env.spec(), 10)
+    learner = testing.small(Plain(search=search, discount=0.0, **fields)).bind(env.spec(), 10)
     meta = learner.init(jax.random.key(0))
     life = born(learner, env, meta, jnp.array([0.8, 0.3]), jax.random.key(1), learner.copies)
     _, data = live_phase(learner, env, meta, life, learner.schedule(), True)
@@ -51,9 +51,8 @@ def test_ascent_on_the_value_asks_no_reward():
 
 
 def test_a_search_looks_one_step_ahead_however_many_the_outer_loop_counts():
-    one, drawn, data = lived("td")
-    three = testing.small(Plain(search="td", discount=0.0, n_step=3)).bind(BernoulliBandit(arms=2, pulls=100).spec(), 10)
-    jax.tree.map(np.testing.assert_array_equal, three.lived_through(data), drawn)
+    (_, drawn, _), (_, same, _) = lived("td"), lived("td", n_step=3)
+    jax.tree.map(np.testing.assert_array_equal, same, drawn)
 
 
 def test_a_life_is_not_told_what_training_is_and_deployed_it_descends_from_a_known_task():

@@ -21,7 +21,7 @@ class Lives(NamedTuple):
     """Lives in many tasks, the last R of them."""
 
     kept: Experience  # [L, R, E, ...]
-    told: Float[Array, "R n F"]  # what was known of the task of each
+    told: Float[Array, "R m n F"]  # what was known of the task of each, after each phase that explores
     written: Int[Array, ""]
 
 
@@ -93,7 +93,8 @@ class Conditioned(Informed):
         params, schedule, spec = self.fresh(key), self.schedule(), self.bound
         life = empty(spec.observation, spec.action, schedule.phases * schedule.steps, schedule.copies).kept
         kept = jax.tree.map(lambda x: jnp.zeros((x.shape[0], self.lives, *x.shape[1:]), x.dtype), life)
-        lives = Lives(kept, jnp.zeros((self.lives, *self.told_shape)), jnp.zeros((), jnp.int32))
+        told = jnp.zeros((self.lives, 1 if self.is_told else self.exploring, *self.told_shape))
+        lives = Lives(kept, told, jnp.zeros((), jnp.int32))
         moments = nothing_seen(self.told_shape[1])
         return Meta(params, params, self._optimiser().init(params), lives, moments, jnp.zeros((), jnp.int32))
 
@@ -113,14 +114,14 @@ class Conditioned(Informed):
 
     def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
         """Early in the training, more."""
-        return more_at_first(self.inner.explored(lived), meta.updates, self.random_until * self.meta_steps)
+        return more_at_first(super().explored_share(meta, lived), meta.updates, self.random_until * self.meta_steps)
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Keeps the lives, and descends the TD loss of kept ones through what makes their networks."""
         meta, optimiser = self._with(meta, lifetimes), self._optimiser()
 
         def descend(now: Meta, key: PRNGKey) -> tuple[Meta, Metrics]:
-            told, drawn = self._drawn(now, key)
+            told, drawn = self.drawn(now, key)
             loss, gradient = jax.value_and_grad(self._loss)(now.params, now.target, told, drawn)
             change, state = optimiser.update(gradient, now.optimiser)
             params = optax.apply_updates(now.params, change)
@@ -143,21 +144,24 @@ class Conditioned(Informed):
         lives = Lives(kept, meta.lives.told.at[rows].set(told), meta.lives.written + self.tasks)
         return meta._replace(lives=lives, moments=seen(meta.moments, told.reshape(-1, told.shape[-1])))
 
-    def _drawn(self, meta: Meta, key: PRNGKey) -> tuple[Float[Array, "G n F"], Drawn]:
-        """What was known of the tasks of some kept lives, and experience from each of them."""
-        key_life, key_step = jax.random.split(key)
+    def drawn(self, meta: Meta, key: PRNGKey) -> tuple[Float[Array, "G n F"], Drawn]:
+        """What was known of the tasks of some kept lives at some time, and experience from each of them after it."""
+        key_life, key_step, key_time = jax.random.split(key, 3)
         held = jnp.minimum(meta.lives.written, self.lives)
         lives = jax.random.randint(key_life, (self.outer_tasks,), 0, held)
         steps, _, copies = meta.lives.kept.reward.shape
         kept = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), meta.lives.kept)  # [L, R E, ...]
-        known = self.random_steps  # what x was made from says too well what came of it
+        time = jax.random.randint(key_time, (self.outer_tasks,), 0, meta.lives.told.shape[1])
+        # what x was made from says too well what came of it
+        known = (time + 1) * (self.random_steps // meta.lives.told.shape[1])
 
-        def of_life(life: Array, key: PRNGKey) -> Drawn:
+        def of_life(life: Array, known: Array, key: PRNGKey) -> Drawn:
             index = jax.random.randint(key, (self.outer_batch,), known, (steps - self.n_step + 1) * copies)
             return followed(kept, index // copies, life * copies + index % copies, self.n_step, self.discount)
 
-        drawn = jax.vmap(of_life)(lives, jax.random.split(key_step, self.outer_tasks))
-        return jax.vmap(jax.vmap(normalised, (None, 0)), (None, 0))(meta.moments, meta.lives.told[lives]), drawn
+        drawn = jax.vmap(of_life)(lives, known, jax.random.split(key_step, self.outer_tasks))
+        told = meta.lives.told[lives, time]
+        return jax.vmap(jax.vmap(normalised, (None, 0)), (None, 0))(meta.moments, told), drawn
 
     def _loss(self, params: PyTree, target: PyTree, told: Float[Array, "G n F"], drawn: Drawn) -> Float[Array, ""]:
         """The TD loss of the networks that are made for some tasks."""

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from adaptax.core.learner import Privilege
 from adaptax.core.types import Lifetime, PRNGKey, PyTree, Schedule, Transition
@@ -24,12 +24,15 @@ class Informed(ByTD):
 
     Attributes:
         phases: Phases of a training life, beside the first one where that is random.
-        features: Where x comes from: the task's descriptor, or a first phase of random steps, of which fixed
+        features: Where x comes from: the task's descriptor, or the first phases of a life, of whose steps fixed
             statistics are taken or which a learned encoder reads.
+        exploring: How many such phases there are. In the first one actions are random; in the others the network acts
+            (mostly: `epsilon`) that the steps so far call for, and after each it is made anew from all of them.
     """
 
     phases: Count = 1
     features: Source = "descriptor"
+    exploring: Count = 1
 
     @abstractmethod
     def made_for(self, meta: Any, told: Float[Array, "n F"]) -> PyTree:
@@ -37,7 +40,7 @@ class Informed(ByTD):
 
     @property
     def is_told(self) -> bool:
-        """Whether a life is told its task's descriptor when it is born; else its first phase is random."""
+        """Whether a life is told its task's descriptor when it is born; else it explores first."""
         return self.features == "descriptor"
 
     @property
@@ -49,8 +52,8 @@ class Informed(ByTD):
 
     @property
     def random_steps(self) -> int:  # type: ignore[override]
-        """Steps of the first phase, where what is known of a task comes from it."""
-        return 0 if self.is_told else self.phase_steps * self.copies
+        """Steps of the phases that what is known of a task comes from."""
+        return 0 if self.is_told else self.exploring * self.phase_steps * self.copies
 
     @property
     def told_shape(self) -> tuple[int, int]:
@@ -75,10 +78,9 @@ class Informed(ByTD):
         return wrong
 
     def schedule(self, episodes: int | None = None) -> Schedule:
-        """As many phases as hold so many episodes, or the usual ones and a random one before them."""
-        return life_of(
-            self.bound.episode_steps, episodes, self.phases + (not self.is_told), self.phase_steps, self.copies
-        )
+        """As many phases as hold so many episodes, or the usual ones and those that explore before them."""
+        phases = self.phases + (0 if self.is_told else self.exploring)
+        return life_of(self.bound.episode_steps, episodes, phases, self.phase_steps, self.copies)
 
     def told(self, data: Transition) -> Float[Array, "n F"]:
         """What the steps `[T, E, ...]` of a phase tell of a task: each of them, or their second moments."""
@@ -93,21 +95,47 @@ class Informed(ByTD):
         row = jnp.concatenate([jnp.ones_like(row[:, :1]), row], 1)
         return (row.T @ row / row.shape[0])[jnp.triu_indices(row.shape[1])][None]
 
-    def told_of(self, lifetimes: Lifetime) -> Float[Array, "B n F"]:
-        """What is known in training of the tasks of B lives."""
+    def heard(self, before: Float[Array, "n F"], data: Transition, come: Array | int) -> Float[Array, "n F"]:
+        """What is known of a task after a further phase, of which so many came before: means, or the last steps."""
+        new = self.told(data)
+        if self.features == "encoder":
+            return jnp.concatenate([before[len(new) :], new])
+        return before + (new - before) / jnp.asarray(come + 1, new.dtype)
+
+    def told_of(self, lifetimes: Lifetime) -> Float[Array, "B m n F"]:
+        """What is known in training of the tasks of B lives, after each of the m phases that explore."""
         if lifetimes.descriptor is not None:
-            return lifetimes.descriptor[:, None]
-        return jax.vmap(self.told)(jax.tree.map(lambda x: x[:, 0], lifetimes.data))
+            return lifetimes.descriptor[:, None, None]
+
+        def of_life(data: Transition) -> Float[Array, "m n F"]:
+            known = [jnp.zeros(self.told_shape)]
+            for come in range(self.exploring):
+                known.append(self.heard(known[-1], jax.tree.map(lambda x: x[come], data), come))  # noqa: B023
+            return jnp.stack(known[1:])
+
+        return jax.vmap(of_life)(lifetimes.data)
+
+    def begin(self, meta: Any, key: PRNGKey, descriptor: Array | None) -> tuple[Learning, Int[Array, ""]]:
+        """As all who learn by TD; who finds out what its task is knows nothing yet."""
+        inner, lived = super().begin(meta, key, descriptor)
+        return inner._replace(told=() if self.features == "descriptor" else jnp.zeros(self.told_shape)), lived
+
+    def explored_share(self, meta: Any, lived: Int[Array, ""]) -> Float[Array, ""]:
+        """The first phase that explores is random; then it is seen what the network makes of it."""
+        share, first = super().explored_share(meta, lived), self.phase_steps * self.copies
+        return jnp.where((lived >= first) & (lived < self.random_steps), self.epsilon, share)
 
     def adapt(self, meta: Any, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
-        """After a first phase of random steps, the network that these call for."""
+        """After a phase that explores, the network that what is known by then calls for."""
         if self.is_told:
             return inner
-        begun = lambda: self.inner.again(self.asked(meta, inner, data, key), ())
-        now = where_any(data.extras[0, 0] == 0, begun, inner._replace(replay=()))
+        come = data.extras[0, 0] // data.reward.shape[0]
+        told = inner.told if self.features == "descriptor" else self.heard(inner.told, data, come)
+        begun = lambda: self.inner.again(self.asked(meta, told, data, key), ())._replace(told=told)
+        now = where_any(come < self.exploring, begun, inner._replace(replay=()))
         return now._replace(replay=inner.replay)
 
-    def asked(self, meta: Any, inner: Learning, data: Transition, key: PRNGKey) -> PyTree:
-        """The network that a first phase of random steps calls for."""
-        del inner, key
-        return self.made_for(meta, self.told(data))
+    def asked(self, meta: Any, told: Any, data: Transition, key: PRNGKey) -> PyTree:
+        """The network that what is known calls for, after a phase that explores."""
+        del data, key
+        return self.made_for(meta, told)

@@ -22,6 +22,7 @@ class Learning(NamedTuple):
     optimiser: optax.OptState
     updates: Int[Array, ""]
     replay: Replay
+    told: Any = ()  # what is known of the task, where a life finds that out
 
 
 class TD(NamedTuple):
@@ -141,10 +142,15 @@ class TD(NamedTuple):
         follows = lambda old, new: jnp.where(
             updates % self.target_every == 0, (1.0 - self.polyak) * old + self.polyak * new, old
         )
-        after = (params, jax.tree.map(follows, now.target, params), optimiser, updates)
+        after = now._replace(
+            params=params, target=jax.tree.map(follows, now.target, params), optimiser=optimiser, updates=updates
+        )
         ready = (self.lived(now) >= self.warm_up) & (self.lived(now) > self.random_steps)
         ready &= now.replay.written >= self.n_step
-        return Learning(*where(ready, after, tuple(now[:4])), replay=self._judged(now.replay, drawn, errors))
+        aside = dict(replay=(), told=())
+        return where(ready, after._replace(**aside), now._replace(**aside))._replace(
+            replay=self._judged(now.replay, drawn, errors), told=now.told
+        )
 
     def _judged(self, replay: Replay, drawn: Drawn, errors: Float[Array, " N"]) -> Replay:
         """With the priorities of what was looked at."""

@@ -1,6 +1,6 @@
 """Meta-DQN: one Q-network for all tasks that reads what is known of the task beside the state."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,6 @@ from adaptax.core.types import PRNGKey, PyTree, Transition
 from adaptax.fields import Count, Positive
 from adaptax.inner.conditioned import Conditioned, Meta
 from adaptax.inner.replay import Drawn, experience, followed
-from adaptax.inner.td import Learning
 from adaptax.nn.net import PureNet, mlp
 from adaptax.nn.q_network import film_q_network, q_network
 from adaptax.ops.moments import normalised
@@ -107,13 +106,13 @@ class MetaDQN(Conditioned):
         lives = meta.lives._replace(kept=()) if self.features == "descriptor" else ()
         return super().deployed(meta)._replace(lives=lives)
 
-    def asked(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> PyTree:
-        """The network that a first phase of random steps calls for: with the z that the search finds in them."""
+    def asked(self, meta: Meta, told: Any, data: Transition, key: PRNGKey) -> PyTree:
+        """The network that what is known calls for: with a search, one with the z that it finds in this phase."""
         if self.search == "none":
-            return self.made_for(meta, self.told(data))
+            return self.made_for(meta, told)
         held = jnp.clip(meta.lives.written, 1, self.lives)
         rows = jax.random.randint(key, (self.starts,), 0, held)
-        starts = jax.vmap(normalised, (None, 0))(meta.moments, meta.lives.told[rows, 0])
+        starts = jax.vmap(normalised, (None, 0))(meta.moments, meta.lives.told[rows, 0, 0])
         steps = 0 if jax.tree.leaves(meta.optimiser) else self.search_steps  # lives of the training take the best start
         search = lambda z: self.searched(meta.params["net"], z, self.lived_through(data), steps)
         found, bad = jax.vmap(search)(starts)

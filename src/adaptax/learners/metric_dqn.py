@@ -206,6 +206,8 @@ class MetricDQN(Informed):
 
     def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
         """Entries are tried as they are."""
+        if not training(meta):
+            return super().explored_share(meta, lived)
         rule = self.rule(meta)
         trying = (lived >= self.random_steps) & (lived < rule.random_steps)
         return jnp.where(trying, 0.0, rule.explored(lived))
@@ -214,15 +216,16 @@ class MetricDQN(Informed):
         """In training the next entry to be tried, and then what the task is learned from."""
         if not training(meta):
             return super().adapt(meta, inner, data, key)
-        come = data.extras[0, 0] // data.reward.shape[0] + int(self.is_told)  # tries that were begun so far
+        # tries that were begun so far: the first one with the life, or with the last phase that explores
+        come = data.extras[0, 0] // data.reward.shape[0] + 1 - self._before
         learned_from = {"one": meta.first, "own": self.network.init(key), "entry": inner.params}[self.trained_from]
         params = where(come < self.tries, self.entry(meta, key), learned_from)
-        begun = self.inner.again(params, inner.replay)
-        return where(come <= self.tries, begun, inner)
+        begun = self.inner.again(params, inner.replay)._replace(told=inner.told)
+        return where((come >= 0) & (come <= self.tries), begun, inner)
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Remembers what the tries earned, makes entries of the lives, and descends the error of what was expected."""
-        optimiser, told = self._optimiser(), self.told_of(lifetimes)
+        optimiser, told = self._optimiser(), self.told_of(lifetimes)[:, -1]
         meta = self._entered(self._remembered(meta, lifetimes, told), lifetimes, told)
 
         def descend(now: tuple[PyTree, optax.OptState], key: PRNGKey) -> tuple[tuple[PyTree, optax.OptState], Metrics]:
@@ -237,6 +240,11 @@ class MetricDQN(Informed):
         (params, state), metrics = jax.lax.scan(descend, (meta.params, meta.optimiser), keys)
         meta = meta._replace(params=params, optimiser=state)
         return meta, jax.tree.map(jnp.mean, metrics) | life_returns(lifetimes.data)
+
+    @property
+    def _before(self) -> int:
+        """Phases of a training life before its first try."""
+        return 0 if self.is_told else self.exploring
 
     def _optimiser(self) -> optax.GradientTransformation:
         return clipped_adam(self.learning_rate, self.max_gradient, self.meta_steps * self.outer_updates)
@@ -253,7 +261,7 @@ class MetricDQN(Informed):
 
     def _remembered(self, meta: Meta, lifetimes: Lifetime, told: Float[Array, "B n F"]) -> Meta:
         """With what the tries of these lives earned, once there are entries to try."""
-        after = int(not self.is_told)
+        after = self._before
         index = jax.vmap(lambda key: jnp.stack([self.tried(meta, key) for key in self._keys(key)]))(lifetimes.key)
         task = jnp.broadcast_to(told[:, None], (self.tasks, self.tries, *self.told_shape))
         earned = earned_in(lifetimes.data)[:, after : after + self.tries]
@@ -269,7 +277,7 @@ class MetricDQN(Informed):
 
     def _keys(self, key: PRNGKey) -> list[PRNGKey]:
         """The keys that a life drew the entries by that it tried: at its birth, and at the ends of phases."""
-        life, first = streams(key), -1 + (not self.is_told)
+        life, first = streams(key), -1 + self._before
         at = lambda phase: life.begin if phase < 0 else jax.random.fold_in(life.adapt, phase)
         return [at(phase) for phase in range(first, first + self.tries)]
 
