@@ -83,7 +83,7 @@ ENTRIES = {
     "meta-dqn, not told": Entry("meta-dqn", "not-told"),
     "hyper-dqn, not told": Entry("hyper-dqn", "not-told"),
     "metric-dqn, not told": Entry("metric-dqn", "not-told"),
-    "metric-dqn, averages": Entry("metric-dqn", changed={"neighbours": 10}),
+    "metric-dqn, averages": Entry("metric-dqn", changed={"neighbours": 10, "trained_from": "one"}),
     "metric-dqn, averages of strangers": Entry("metric-dqn", changed={"neighbours": 10, "trained_from": "own"}),
     "meta-dqn, shuffled": Entry("meta-dqn", shuffled=True),
     "hyper-dqn, shuffled": Entry("hyper-dqn", shuffled=True),

@@ -68,6 +68,7 @@ CARTPOLE_METRIC: Fields = TD_CARTPOLE | {
     "phases": 50,
     "library": 400,
     "outer_updates": 50,
+    "trained_from": "own",
     "epsilon": 0.3,
 }
 CARTPOLE_HYPER: Fields = TD_CARTPOLE | CONDITIONED | {"learning_rate": 1e-4, "inner_lr": 1e-3}
