@@ -83,7 +83,12 @@ class Informed(ByTD):
         return life_of(self.bound.episode_steps, episodes, phases, self.phase_steps, self.copies)
 
     def told(self, data: Transition) -> Float[Array, "n F"]:
-        """What the steps `[T, E, ...]` of a phase tell of a task: each of them, or their second moments."""
+        r"""What the steps `[T, E, ...]` of a phase tell of a task: each of them, or the roots of their second moments.
+
+        Of a moment m it is $\mathrm{sign}(m) \sqrt{|m|}$ (Perronnin, Sanchez & Mensink, 2010, "Improving the Fisher
+        kernel for large-scale image classification", ECCV): that something was seen at all counts for more than how
+        often.
+        """
         spec = self.bound
         rows = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]), experience(data))
         before = jax.vmap(spec.observation.encode)(rows.observation)
@@ -93,14 +98,15 @@ class Informed(ByTD):
         if self.features == "encoder":
             return row
         row = jnp.concatenate([jnp.ones_like(row[:, :1]), row], 1)
-        return (row.T @ row / row.shape[0])[jnp.triu_indices(row.shape[1])][None]
+        return _root(row.T @ row / row.shape[0])[jnp.triu_indices(row.shape[1])][None]
 
     def heard(self, before: Float[Array, "n F"], data: Transition, come: Array | int) -> Float[Array, "n F"]:
         """What is known of a task after a further phase, of which so many came before: means, or the last steps."""
         new = self.told(data)
         if self.features == "encoder":
             return jnp.concatenate([before[len(new) :], new])
-        return before + (new - before) / jnp.asarray(come + 1, new.dtype)
+        before, new = (x * jnp.abs(x) for x in (before, new))
+        return _root(before + (new - before) / jnp.asarray(come + 1, new.dtype))
 
     def told_of(self, lifetimes: Lifetime) -> Float[Array, "B m n F"]:
         """What is known in training of the tasks of B lives, after each of the m phases that explore."""
@@ -139,3 +145,7 @@ class Informed(ByTD):
         """The network that what is known calls for, after a phase that explores."""
         del data, key
         return self.made_for(meta, told)
+
+
+def _root(x: Array) -> Array:
+    return jnp.sign(x) * jnp.sqrt(jnp.abs(x))

@@ -15,7 +15,7 @@ from adaptax.nn.recurrent import gru
 class HyperDQN(Conditioned):
     r"""A recurrent network reads what is known of a task and puts out all weights and biases of its Q-network.
 
-    $\phi = H_\theta(\mathrm{GRU}_\theta(x_1 \dots x_n))$, where x is what a first phase of random steps told, step by
+    $\phi = H_\theta(\mathrm{GRU}_\theta(x_1 \dots x_n))$, where x is what the first phases of a life told, step by
     step; or one row, the task's descriptor or second moments of these steps, which a plain layer reads. TD learning
     goes on from $\phi$.
 

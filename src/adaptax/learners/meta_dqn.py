@@ -20,8 +20,8 @@ from adaptax.ops.optimise import lenient
 class MetaDQN(Conditioned):
     r"""One Q-network for all tasks, Q(s, a, z): z tells it which one this is.
 
-    z is the task's descriptor, or what a small network makes of a first phase of random steps: of each of them,
-    averaged, or of their second moments. A life's $\phi = (\theta, z)$.
+    z is the task's descriptor, or what a small network makes of the first phases of a life: of each of their steps,
+    averaged, or of second moments of these. A life's $\phi = (\theta, z)$.
 
     With `search`, z is the descriptor in training, and nobody tells a life what it is. It is searched in what a first
     phase of random steps recorded, from the descriptors of `starts` tasks of the training, by `search_steps` steps of
