@@ -32,6 +32,7 @@ VARIANTS = {
     "hyper-dqn, not told": "hyper-dqn, from one phase of random steps",
     "meta-dqn, not told": "meta-dqn, from one phase of random steps",
     "metric-dqn, not told": "metric-dqn, from one phase of random steps",
+    "hyper-dqn, two episodes": "hyper-dqn, from 16 random steps, not quite two episodes",
     "meta-dqn, search": "meta-dqn, its description searched by descent on the TD error",
     "meta-dqn, value": "meta-dqn, its description searched by ascent on the value",
     "metric-dqn, averages": "metric-dqn, the ten nearest networks averaged",
@@ -51,7 +52,8 @@ differ in what is carried from task to task:
 
 `meta-dqn`, `hyper-dqn` and `metric-dqn` need something to be known of a new task. By default that is its
 *descriptor*: what the family says of it, the map of a maze or the physics of a cart. Where nobody can tell, set
-`features` to `statistics` or `encoder`: then each life begins with a phase of random steps, and these tell.
+`features` to `statistics` or `encoder`: then each life begins with a phase of random steps, and these tell. With
+`exploring` there are more such phases, and from the second on the network acts that the steps so far call for.
 
 ## How it is measured
 
@@ -109,6 +111,7 @@ def arena(name: str, data: dict[str, Any], table: Callable[[list[str], list[list
             f"![Return against environment steps in new tasks: {ARENAS[name]}](images/starts-{name}.svg)",
             f"The oracle earns {oracle:.3g}. [All numbers](../benchmarks/results/starts-{name}.json).",
             table(head, rows),
+            NOTES.get(name, ""),
         ]
     )
 
@@ -122,8 +125,8 @@ def row(entry: dict[str, Any], name: str) -> list[str]:
         VARIANTS.get(name, f"`{name}`"),
         f"{test['phase_return'][0]:.3g}",
         "not reached" if speed is None else f"{speed:,}",
-        f"{test['area']:.3g} ({low:.3g} to {high:.3g})",
-        f"{ood['area']:.3g}",
+        "" if entry.get("steps") else f"{test['area']:.3g} ({low:.3g} to {high:.3g})",
+        "" if entry.get("steps") else f"{ood['area']:.3g}",
         " / ".join(f"{x:.0f}" for x in entry["train_seconds"]),
         f"{entry['train_flops'] / 1e12:.2g}",
         f"{entry['life_flops'] / 1e9:.2g}",
@@ -161,4 +164,35 @@ def curve(axes: Any, found: dict[str, Any], colour: str, label: str, budget: int
     axes.fill_between(steps[kept], low, high, color=colour, alpha=0.16, lw=0)
 
 
-ADVICE = ""
+NOTES = {
+    "cartpole": """What is to be seen here:
+
+- **Who knows what to know need not learn.** `hyper-dqn`, `meta-dqn` and `metric-dqn` balance the pole before their first
+  gradient step. Told of another task, they hold it about half as long, less than `multi-task` without adaptation: one
+  network cannot serve both signs of the force.
+- **Learning on is not free.** A network that was made well is spoilt by large steps on little data: `meta-dqn` (step size
+  0.003) falls below where it began, `hyper-dqn` (0.001) does not. In all three settings of `hyper-dqn` that were tried
+  with both step sizes, the smaller one was better.
+- **A description can be searched.** One phase of 200 random steps (one longest episode, in which the pole falls 23
+  times) is enough for `meta-dqn` to find a description that serves as well as the true one, by descent on the TD error.
+  Ascent on the value, Q growing with z, finds the task that one would wish for, and acts as if it were in that one: it
+  asks rewards nothing, and it earns little more than from a description that says nothing.
+- **An average of strangers is none of them.** Of networks that grew from random weights each of its own, the average of
+  the ten nearest is worse than the nearest; of networks that grew from the same weights it is as good.
+- **`selector` is slower than from scratch** to nine tenths, though it begins far above: after 3,400, 3,800 and 10,000
+  steps in the three seeds. TD learning goes on from one of its members, and that can be a worse place than random
+  weights.
+"""
+}
+
+ADVICE = """| what you have | begin with |
+|---|---|
+| numbers that say what differs between tasks, also of a new one | `hyper-dqn`; `meta-dqn` where training must be cheap |
+| the same, but a new task is known by its behaviour alone | `hyper-dqn` with `features: statistics` |
+| a network trained as told, and now a task that nobody describes | `meta-dqn` with `search: td` |
+| tasks that come one after the other, each to be solved anyway | `metric-dqn` with what is known, else `warm-start` |
+| many tasks at once to train on, and nothing known of them | `q-init` by Reptile; MAML's gradient bought nothing here |
+
+`warm-start` with its average is Reptile with one task at a time, and was as good for a tenth of the operations. Where
+the start is good, take a smaller step size than is best from scratch.
+"""
