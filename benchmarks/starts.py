@@ -41,9 +41,7 @@ class Entry(NamedTuple):
     changed: dict[str, Any] | None = None  # fields that are not as in the preset
     shuffled: bool = False  # trained and tested with the descriptors of other tasks
     tested: dict[str, Any] | None = None  # fields that are changed for the test
-    steps: int | None = (
-        None  # budget, where it is not the arena's; such an entry is measured where it is asked for by name
-    )
+    steps: int | None = None  # budget, where it is not the arena's: then it is measured only if asked for by name
 
 
 class Arena(NamedTuple):
