@@ -38,7 +38,8 @@ class MetaDQN(Conditioned):
         condition: Whether the layers read z beside the state, or z scales and shifts what they put out (FiLM).
         search: How z is searched in a new task, where its descriptor is known in training alone.
         starts: Places that the search begins at.
-        search_steps: Steps from each.
+        search_steps: Steps from each. Many starts serve better than many steps: far from all tasks of the training, a
+            z with little error need not be a good one.
         search_lr: $\alpha$; z is in standard deviations over tasks.
 
     References:
@@ -52,8 +53,8 @@ class MetaDQN(Conditioned):
     latent: Count = 32
     condition: Literal["concatenation", "film"] = "concatenation"
     search: Literal["none", "td", "value"] = "none"
-    starts: Count = 16
-    search_steps: Count = 50
+    starts: Count = 512
+    search_steps: Count = 1
     search_lr: Positive = 0.1
 
     @property
