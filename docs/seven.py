@@ -181,9 +181,9 @@ NOTES = {
 - **A description can be searched, not far from those of known tasks.** Of the descriptions of 512 tasks of the training
   the one whose TD error is least, after one step down, serves as well as the true one, and 16 steps are enough to tell.
   Many steps down from fewer of them find less: far from all tasks a z with little error need not be a good one.
-- **Wishing does not help.** Ascent on the value, Q growing with z, finds the task that one would like to be in, and acts
-  as if it were in that one. It asks rewards nothing. The further it goes, the less it earns: of 512 descriptions the one
-  of the highest value has the force's sign right in half the tasks, as chance would.
+- **Wishing does not help.** Ascent on the value, Q growing with z, finds the task that one would like to be in, and
+  acts as if it were in that one; it asks rewards nothing. Of 512 descriptions the one of the highest value earns about
+  as much as that of another task, and the further the ascent goes, the less.
 - **An average of strangers is none of them.** Of networks that grew from random weights each of its own, the average of
   the ten nearest is worse than the nearest; of networks that grew from the same weights it is as good.
 - **`selector` is slower than from scratch** to nine tenths, though it begins far above: after 3,400, 3,800 and 10,000
