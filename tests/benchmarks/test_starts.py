@@ -1,6 +1,8 @@
 """The comparison of starts: its measures on curves and programs whose answer is known."""
 
 import importlib
+import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,9 @@ import pytest
 
 import adaptax as ax
 from adaptax.measure import draw_tasks
+from adaptax.presets import preset
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 @pytest.fixture
@@ -44,6 +49,17 @@ def test_what_is_enough_is_found_within_the_budget_only(starts):
     steps, curve = np.array([0, 100, 200]), np.array([0.2, 0.5, 0.9])
     assert [starts.steps_to(curve, steps, x, 200) for x in (0.1, 0.5, 0.9, 0.95)] == [0, 100, 200, None]
     assert starts.steps_to(curve, steps, 0.9, 150) is None
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("starts-*.json")), ids=lambda path: path.stem)
+def test_what_was_measured_is_what_is_asked_for(path, starts):
+    data = json.loads(path.read_text())
+    arena = starts.ARENAS[path.stem.removeprefix("starts-")]
+    assert (data["environment"], data["environment_fields"], data["budget"]) == (arena.env, arena.fields, arena.steps)
+    for name, found in data["entries"].items():
+        asked = starts.ENTRIES[name]
+        assert {field: found.get(field) for field in asked._fields} == asked._asdict(), name
+        assert found["meta_steps"] == preset(asked.learner, arena.env, arena.preset(asked))[1], name
 
 
 @pytest.mark.parametrize("name", ["maze", "cartpole"])
