@@ -110,8 +110,8 @@ def lives(
     arena: Arena, runs: list[Run], split: str, seed: int, tested: dict[str, Any] | None
 ) -> tuple[ax.Evaluation, np.ndarray]:
     """Lives of all seeds up to the budget, and the environment steps at which they are judged."""
-    env = runs[0].env
-    schedule = runs[0].learner.schedule()
+    (tester,), env, _ = elsewhere(runs[0], None, tested, "best")
+    schedule = tester.schedule()
     phases = math.ceil(arena.steps / (schedule.steps * schedule.copies))
     episodes = max(1, phases * schedule.steps // env.episode_steps)
     results = [
@@ -119,7 +119,7 @@ def lives(
         for run in runs
     ]
     joint = together(results)._replace(seconds=min(result.seconds for result in results))
-    length = runs[0].learner.schedule(episodes)
+    length = tester.schedule(episodes)
     return joint, np.arange(length.phases + 1) * length.steps * length.copies
 
 
