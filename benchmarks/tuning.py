@@ -30,7 +30,7 @@ from starts import ARENAS, Entry, measured
 RESULTS = Path(__file__).parent / "results"
 SEED = 100  # results use seeds 0, 1, 2
 SEEDS = {"cartpole": 2}
-TRIALS = 6
+TRIALS = {"maze": 4}  # elsewhere 6
 
 
 # Where multi-task's best lies at an edge of its grid: single steps beyond, to see what the edge hides (`--beyond`).
@@ -85,13 +85,17 @@ STARTS: dict[str, dict[str, Grid]] = {
         "rl2": RL2,
     },
     "maze": {
-        "dqn": {"inner_lr": [1e-3, 3e-3], "n_step": [3, 5, 10]},
+        "dqn": {"inner_lr": [1e-3, 3e-3], "n_step": [5, 10]},
+        "warm-start": {"rate": [1.0, 0.1], "phases": [20, 40]},
+        "q-init": {"method": ["reptile", "maml"], "phases": [20, 40]},
+        "meta-dqn": {"condition": ["concatenation", "film"], "learning_rate": [5e-4, 1e-3]},
+        "hyper-dqn": {"learning_rate": [5e-4, 1e-3], "inner_lr": [3e-4, 1e-3]},
     },
 }
 
 
 def trials(learner: str, env: str, starts: bool) -> list[dict[str, Any]]:
-    """Six settings of one learner, on top of its preset: all combinations of its grid."""
+    """The settings of one learner that are tried, on top of its preset: all combinations of its grid."""
     values = (STARTS if starts else GRIDS)[env][learner]
     return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
 
@@ -149,7 +153,7 @@ def main() -> None:
         for fields in trials(learner, options.env, options.starts):
             tried.append(trial(learner, options.env, fields, options.starts))
             print(learner, tried[-1], flush=True)
-        assert len(tried) == TRIALS
+        assert len(tried) == TRIALS.get(options.env, 6)
         best = max((t for t in tried if t["score"] is not None), key=lambda t: t["score"])["fields"]
         kept = json.loads(path.read_text()) if path.exists() else {}
         kept |= {"command": f"python benchmarks/tuning.py {options.env}", "seed": SEED, "machine": machine()}

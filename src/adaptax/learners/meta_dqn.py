@@ -16,6 +16,8 @@ from adaptax.nn.q_network import film_q_network, q_network
 from adaptax.ops.moments import normalised
 from adaptax.ops.optimise import lenient
 
+AT_ONCE = 32  # places that are searched from side by side: gradients through all of a phase are large
+
 
 class MetaDQN(Conditioned):
     r"""One Q-network for all tasks, Q(s, a, z): z tells it which one this is.
@@ -116,7 +118,7 @@ class MetaDQN(Conditioned):
         starts = jax.vmap(normalised, (None, 0))(meta.moments, meta.lives.told[rows, 0, 0])
         steps = 0 if jax.tree.leaves(meta.optimiser) else self.search_steps  # lives of the training take the best start
         search = lambda z: self.searched(meta.params["net"], z, self.lived_through(data), steps)
-        found, bad = jax.vmap(search)(starts)
+        found, bad = jax.lax.map(search, starts, batch_size=AT_ONCE)
         return {"net": meta.params["net"], "z": found[jnp.argmin(bad)]}
 
     def lived_through(self, data: Transition) -> Drawn:

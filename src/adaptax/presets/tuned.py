@@ -71,6 +71,25 @@ CARTPOLE_METRIC: Fields = TD_CARTPOLE | {
     "trained_from": "own",
     "epsilon": 0.3,
 }
+# Found for deep Q-learning from scratch: a goal is met by chance, and what led there must be told of quickly.
+TD_MAZE: Fields = {"inner_lr": 1e-3, "discount": 0.95, "n_step": 5, "epsilon_steps": 4000.0, "last_epsilon": 0.1}
+MAZE_META: Fields = TD_MAZE | CONDITIONED | {"meta_steps": 800, "outer_updates": 32, "hidden": 128, "epsilon": 0.3}
+MAZE_HYPER: Fields = (
+    TD_MAZE
+    | CONDITIONED
+    | {"meta_steps": 700, "outer_updates": 32, "trunk": 256, "recurrent": 128, "learning_rate": 1e-3, "epsilon": 0.3}
+)
+MAZE_METRIC: Fields = TD_MAZE | {
+    "meta_steps": 30,
+    "tasks": 64,
+    "tries": 20,
+    "phases": 40,
+    "library": 1900,
+    "remembered": 40_000,
+    "outer_updates": 300,
+    "embedding": 32,
+    "epsilon": 0.3,
+}
 CARTPOLE_HYPER: Fields = TD_CARTPOLE | CONDITIONED | {"learning_rate": 1e-4, "inner_lr": 1e-3}
 
 TUNED: dict[tuple[str, str], dict[str, Fields]] = {
@@ -141,6 +160,15 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("meta-dqn", "cartpole"): {"default": CARTPOLE_META, "not-told": CARTPOLE_META | {"features": "statistics"}},
     ("hyper-dqn", "cartpole"): {"default": CARTPOLE_HYPER, "not-told": CARTPOLE_HYPER | {"features": "statistics"}},
     ("metric-dqn", "cartpole"): {"default": CARTPOLE_METRIC, "not-told": CARTPOLE_METRIC | {"features": "statistics"}},
+    ("dqn", "maze"): {"default": TD_MAZE | {"meta_steps": 1}},
+    ("warm-start", "maze"): {"default": TD_MAZE | {"meta_steps": 300, "phases": 40, "rate": 0.1}},
+    ("q-init", "maze"): {"default": TD_MAZE | {"meta_steps": 60, "phases": 20, "method": "reptile"}},
+    ("meta-dqn", "maze"): {"default": MAZE_META | {"condition": "film"}},
+    ("hyper-dqn", "maze"): {
+        "default": MAZE_HYPER,
+        "not-told": MAZE_HYPER | {"features": "statistics", "exploring": 8},
+    },
+    ("metric-dqn", "maze"): {"default": MAZE_METRIC},
     ("selector", "cartpole"): {
         "default": TD_CARTPOLE
         | {"meta_steps": 160, "phases": 2, "members": 8, "trace": 0.9, "epsilon": 0.05, "last_epsilon": 0.02}
