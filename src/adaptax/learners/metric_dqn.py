@@ -57,10 +57,11 @@ class MetricDQN(Informed):
 
     A new task x begins with $\phi_0 \propto \sum_j \exp(s_j / \tau) \phi_j$ over the `neighbours` entries of the
     highest $s_j = w e_j - d_\theta(x, x_j)$: tasks that are near, and were solved, for $e_j$ is what entry j earned at
-    home. It goes on by deep Q-learning. The distance is taught by what it is for: lives in training first try random
-    entries, a greedy phase each, and $v_\theta(x) + s_j$ is fitted to what entry j earns in task x. So d is how much is
-    lost by transfer, and v takes up that some tasks pay more. Then the life learns its task, and its features, its
-    network and what that earned become an entry.
+    home. It goes on by deep Q-learning. The distance is taught by what it is for: lives in training first try entries, a
+    greedy phase each, and $v_\theta(x) + s_j$ is fitted to what entry j earns in task x. So d is how much is lost by
+    transfer, and v takes up that some tasks pay more. Which entries are tried is chance: some of the time any, some of
+    the time entry j with probability $\propto \exp(s_j / \tau)$, for where few entries are of use, it must be tried
+    what seems so. Then the life learns its task, and its features, its network and what that earned become an entry.
 
     Weighted sums of networks mean something only if these have grown from one start: learned apart, what a unit stands
     for differs from one to the next. `trained_from` says what lives in training start from.
@@ -68,6 +69,7 @@ class MetricDQN(Informed):
     Attributes:
         phases: Phases of a training life in which its task is learned.
         tries: Entries that a training life tries before.
+        near: How often an entry is tried that seems good for the task, and not just any.
         library: L, entries kept.
         neighbours: Nearest entries that are averaged.
         temperature: $\tau$, in standard deviations of what tries earn.
@@ -93,6 +95,7 @@ class MetricDQN(Informed):
 
     phases: Count = 10
     tries: Count = 2
+    near: Fraction = 0.5
     library: Count = 500
     neighbours: Count = 1
     temperature: Positive = 0.3
@@ -156,19 +159,27 @@ class MetricDQN(Informed):
 
     def start(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> PyTree:
         """The network of an entry to be tried, or in a life of use that which the library has for the task."""
-        if training(meta):
-            return self.entry(meta, key)
         told = jnp.broadcast_to(meta.moments.mean, self.told_shape) if descriptor is None else descriptor[None]
-        return self.made_for(meta, told)
+        return self.entry(meta, told, key) if training(meta) else self.made_for(meta, told)
 
-    def entry(self, meta: Meta, key: PRNGKey) -> PyTree:
+    def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[Learning, Int[Array, ""]]:
+        """A training life keeps what it is told, to choose by it what it tries."""
+        inner, lived = super().begin(meta, key, descriptor)
+        if descriptor is not None and training(meta):
+            inner = inner._replace(told=descriptor[None])
+        return inner, lived
+
+    def entry(self, meta: Meta, told: Float[Array, "n F"], key: PRNGKey) -> PyTree:
         """The network of an entry to be tried."""
-        index, library = self.tried(meta, key), meta.library
+        index, library = self.tried(meta, told, key), meta.library
         return where(library.written > 0, jax.tree.map(lambda x: x[index], library.params), meta.first)
 
-    def tried(self, meta: Meta, key: PRNGKey) -> Int[Array, ""]:
-        """Which entry is tried: any."""
-        return jax.random.randint(key, (), 0, jnp.clip(meta.library.written, 1, self.library))
+    def tried(self, meta: Meta, told: Float[Array, "n F"], key: PRNGKey) -> Int[Array, ""]:
+        """Which entry is tried: one that seems good, or any."""
+        key_near, key_good, key_any = jax.random.split(key, 3)
+        good = jax.random.categorical(key_good, self.scores(meta, told) / self.temperature).astype(jnp.int32)
+        any_one = jax.random.randint(key_any, (), 0, jnp.clip(meta.library.written, 1, self.library))
+        return jnp.where(jax.random.bernoulli(key_near, self.near), good, any_one)
 
     def made_for(self, meta: Meta, told: Float[Array, "n F"]) -> PyTree:
         r"""$\phi_0$: the weighted networks of the nearest entries."""
@@ -178,13 +189,16 @@ class MetricDQN(Informed):
 
     def nearest(self, meta: Meta, told: Float[Array, "n F"]) -> tuple[Int[Array, " k"], Float[Array, " k"]]:
         """Which the nearest entries are that were solved, and their weights."""
+        best, index = jax.lax.top_k(self.scores(meta, told), self.neighbours)
+        weight = jax.nn.softmax(jnp.where(jnp.isfinite(best), best, -1e9) / self.temperature)
+        return index.astype(jnp.int32), weight
+
+    def scores(self, meta: Meta, told: Float[Array, "n F"]) -> Float[Array, " L"]:
+        r"""$s_j$ of all entries; of those that are not there yet, minus infinity."""
         library, read = meta.library, partial(self.read, meta.params, meta.moments)
         score = partial(self.score, meta.params, meta.worth, read(told))
         scores = jax.vmap(score)(jax.vmap(read)(library.told), library.earned)
-        held = jnp.arange(self.library) < library.written
-        best, index = jax.lax.top_k(jnp.where(held, scores, -jnp.inf), self.neighbours)
-        weight = jax.nn.softmax(jnp.where(jnp.isfinite(best), best, -1e9) / self.temperature)
-        return index.astype(jnp.int32), weight
+        return jnp.where(jnp.arange(self.library) < library.written, scores, -jnp.inf)
 
     def score(
         self, params: PyTree, worth: Moments, task: Float[Array, " E"], entry: Float[Array, " E"], earned: Array
@@ -216,10 +230,13 @@ class MetricDQN(Informed):
         """In training the next entry to be tried, and then what the task is learned from."""
         if not training(meta):
             return super().adapt(meta, inner, data, key)
-        # tries that were begun so far: the first one with the life, or with the last phase that explores
-        come = data.extras[0, 0] // data.reward.shape[0] + 1 - self._before
+        phase = data.extras[0, 0] // data.reward.shape[0]
+        if not self.is_told:
+            told = where(phase < self.exploring, self.heard(inner.told, data, phase), inner.told)
+            inner = inner._replace(told=told)
+        come = phase + 1 - self._before  # tries begun so far: the first one with the life, or when it has explored
         learned_from = {"one": meta.first, "own": self.network.init(key), "entry": inner.params}[self.trained_from]
-        params = where(come < self.tries, self.entry(meta, key), learned_from)
+        params = where(come < self.tries, self.entry(meta, inner.told, key), learned_from)
         begun = self.inner.again(params, inner.replay)._replace(told=inner.told)
         return where((come >= 0) & (come <= self.tries), begun, inner)
 
@@ -262,7 +279,8 @@ class MetricDQN(Informed):
     def _remembered(self, meta: Meta, lifetimes: Lifetime, told: Float[Array, "B n F"]) -> Meta:
         """With what the tries of these lives earned, once there are entries to try."""
         after = self._before
-        index = jax.vmap(lambda key: jnp.stack([self.tried(meta, key) for key in self._keys(key)]))(lifetimes.key)
+        tried = lambda told, key: jnp.stack([self.tried(meta, told, key) for key in self._keys(key)])
+        index = jax.vmap(tried)(told, lifetimes.key)
         task = jnp.broadcast_to(told[:, None], (self.tasks, self.tries, *self.told_shape))
         earned = earned_in(lifetimes.data)[:, after : after + self.tries]
         new = (task, meta.library.told[index], meta.library.earned[index], earned)
