@@ -57,11 +57,11 @@ class MetricDQN(Informed):
 
     A new task x begins with $\phi_0 \propto \sum_j \exp(s_j / \tau) \phi_j$ over the `neighbours` entries of the
     highest $s_j = w e_j - d_\theta(x, x_j)$: tasks that are near, and were solved, for $e_j$ is what entry j earned at
-    home. It goes on by deep Q-learning. The distance is taught by what it is for: lives in training first try entries, a
-    greedy phase each, and $v_\theta(x) + s_j$ is fitted to what entry j earns in task x. So d is how much is lost by
-    transfer, and v takes up that some tasks pay more. Which entries are tried is chance: some of the time any, some of
-    the time entry j with probability $\propto \exp(s_j / \tau)$, for where few entries are of use, it must be tried
-    what seems so. Then the life learns its task, and its features, its network and what that earned become an entry.
+    home. It goes on by deep Q-learning. The distance is taught by what it is for: lives in training first try entries,
+    a greedy phase each, and $v_\theta(x) + s_j$ is fitted to what entry j earns in task x. So d is how much is lost by
+    transfer, and v takes up that some tasks pay more. Which entries are tried is chance: part of the time any (a part
+    that `near` leaves), else j with probability $\propto \exp(s_j / \tau)$: where few are of use, those must be tried
+    that seem so. Then the life learns its task, and its features, its network and what that earned become an entry.
 
     Weighted sums of networks mean something only if these have grown from one start: learned apart, what a unit stands
     for differs from one to the next. `trained_from` says what lives in training start from.
