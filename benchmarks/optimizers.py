@@ -1,4 +1,4 @@
-"""A learned optimiser against the best rates of Adam and RMSProp: as it was trained, wider, longer, and where it breaks.
+"""A learned optimiser against the best rates of Adam and RMSProp: as trained, wider, longer, and where it breaks.
 
     python benchmarks/optimizers.py
 
