@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from adaptax.core.lifetime import streams, where
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Transition
-from adaptax.fields import Count, Fraction, Positive
+from adaptax.fields import Count, Fraction, Positive, Whole
 from adaptax.inner.by_td import life_returns
 from adaptax.inner.informed import Informed
 from adaptax.inner.replay import next_rows
@@ -40,6 +40,14 @@ class Tries(NamedTuple):
     written: Int[Array, ""]
 
 
+class Attempts(NamedTuple):
+    """What a life of use knows that tries entries before it learns."""
+
+    told: Float[Array, "n F"]
+    expected: Float[Array, " L"]  # of each entry, in standard deviations of what tries earned
+    entry: Int[Array, ""]  # the one in hand
+
+
 class Meta(NamedTuple):
     """Outer state; optimiser and tries are nothing once it is deployed."""
 
@@ -63,6 +71,11 @@ class MetricDQN(Informed):
     that `near` leaves), else j with probability $\propto \exp(s_j / \tau)$: where few are of use, those must be tried
     that seem so. Then the life learns its task, and its features, its network and what that earned become an entry.
 
+    With `attempts`, a life of use does not trust the distance alone, but tries an entry a phase before it learns, each
+    time the one of which most is expected, at first $v_\theta(x) + s_j$. When j earned o, what is expected of all
+    entries i is corrected, $s_i \leftarrow s_i + e^{-d_\theta(x_i, x_j)} (o - s_j)$: those that would do as well in j's
+    task will do as j did here. So after a failure it goes on with an entry that is unlike the one that failed.
+
     Weighted sums of networks mean something only if these have grown from one start: learned apart, what a unit stands
     for differs from one to the next. `trained_from` says what lives in training start from.
 
@@ -72,10 +85,12 @@ class MetricDQN(Informed):
         near: How often an entry is tried that seems good for the task, and not just any.
         library: L, entries kept.
         neighbours: Nearest entries that are averaged.
+        attempts: Phases in which a life of use tries entries before it learns; with one neighbour.
         temperature: $\tau$, in standard deviations of what tries earn.
         trained_from: What a training life learns from: one network for all lives, one of its own, or the entry that
             was tried last.
         asymmetric: Whether the distance there and back may differ; see `nn.siamese`.
+        units: Units in the layers of the siamese network.
         embedding: Size of the embedding of a task.
         remembered: R, tries kept.
         outer_updates: Gradient steps of the siamese network in a meta-step.
@@ -98,9 +113,11 @@ class MetricDQN(Informed):
     near: Fraction = 0.5
     library: Count = 500
     neighbours: Count = 1
+    attempts: Whole = 0
     temperature: Positive = 0.3
     trained_from: Literal["one", "own", "entry"] = "one"
     asymmetric: bool = False
+    units: Count = 64
     embedding: Count = 16
     remembered: Count = 4000
     outer_updates: Count = 16
@@ -112,7 +129,7 @@ class MetricDQN(Informed):
     @property
     def siamese(self) -> Siamese:
         """What compares tasks."""
-        return siamese(self.told_shape[1], self.hidden, self.embedding, self.asymmetric)
+        return siamese(self.told_shape[1], self.units, self.embedding, self.asymmetric)
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """As many phases as hold so many episodes, or those of a training life: what is random, tries, learning."""
@@ -126,6 +143,8 @@ class MetricDQN(Informed):
             wrong.append(
                 f"library is {self.library}; it must hold {least} entries: the tasks of a meta-step come at once"
             )
+        if self.attempts and self.neighbours > 1:
+            wrong.append(f"attempts try one entry at a time, and neighbours is {self.neighbours}: set it to 1")
         if self.remembered < self.tasks * self.tries:
             wrong.append(f"remembered is {self.remembered}; a meta-step makes {self.tasks * self.tries} tries")
         return wrong
@@ -163,11 +182,12 @@ class MetricDQN(Informed):
         return self.entry(meta, told, key) if training(meta) else self.made_for(meta, told)
 
     def begin(self, meta: Meta, key: PRNGKey, descriptor: Array | None) -> tuple[Learning, Int[Array, ""]]:
-        """A training life keeps what it is told, to choose by it what it tries."""
+        """A life keeps what it is told, to choose by it what it tries."""
         inner, lived = super().begin(meta, key, descriptor)
-        if descriptor is not None and training(meta):
-            inner = inner._replace(told=descriptor[None])
-        return inner, lived
+        told = inner.told if descriptor is None else descriptor[None]
+        if training(meta):
+            return inner._replace(told=told), lived
+        return (inner._replace(told=self.attempt(self.expected(meta, told), told)) if self.attempts else inner), lived
 
     def entry(self, meta: Meta, told: Float[Array, "n F"], key: PRNGKey) -> PyTree:
         """The network of an entry to be tried."""
@@ -211,34 +231,69 @@ class MetricDQN(Informed):
         """The embedding of a task from its features as they were told."""
         return self.siamese.embed(params["siamese"], jax.vmap(normalised, (None, 0))(moments, told))
 
+    def attempt(self, expected: Float[Array, " L"], told: Float[Array, "n F"]) -> Attempts:
+        """The entry of which most is expected is the next one in hand."""
+        return Attempts(told, expected, jnp.argmax(expected).astype(jnp.int32))
+
+    def expected(self, meta: Meta, told: Float[Array, "n F"]) -> Float[Array, " L"]:
+        """What a task will pay by each entry, in standard deviations."""
+        best = self.siamese.best(meta.params["siamese"], self.read(meta.params, meta.moments, told))
+        return best + self.scores(meta, told)
+
+    def corrected(self, meta: Meta, now: Attempts, earned: Float[Array, ""]) -> Float[Array, " L"]:
+        """What is expected of each entry, now that one of them earned this."""
+        read = partial(self.read, meta.params, meta.moments)
+        one = read(meta.library.told[now.entry])
+        distance = partial(self.siamese.distance, meta.params["siamese"])
+        alike = jnp.exp(-jax.vmap(lambda told: distance(read(told), one))(meta.library.told))
+        return now.expected + alike * (normalised(meta.worth, earned[None])[0] - now.expected[now.entry])
+
     def rule(self, meta: Meta) -> TD:
-        """The inner loop's rule, which in training learns nothing while entries are tried, and then explores widely."""
-        if not training(meta):
-            return self.inner
-        tries = self.tries * self.phase_steps * self.copies
-        return self.inner._replace(random_steps=self.random_steps + tries, epsilon=(1.0, self.last_epsilon))
+        """The inner loop's rule, which learns nothing while entries are tried; in training it then explores widely."""
+        tries = (self.tries if training(meta) else self.attempts) * self.phase_steps * self.copies
+        first = 1.0 if training(meta) else self.epsilon
+        return self.inner._replace(random_steps=self.random_steps + tries, epsilon=(first, self.last_epsilon))
 
     def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
         """Entries are tried as they are."""
-        if not training(meta):
-            return super().explored_share(meta, lived)
         rule = self.rule(meta)
         trying = (lived >= self.random_steps) & (lived < rule.random_steps)
-        return jnp.where(trying, 0.0, rule.explored(lived))
+        before = rule.explored(lived) if training(meta) else super().explored_share(meta, lived)
+        return jnp.where(trying, 0.0, jnp.where(lived < self.random_steps, before, rule.explored(lived)))
 
     def adapt(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
-        """In training the next entry to be tried, and then what the task is learned from."""
+        """In training the next entry to be tried, and then what the task is learned from; in use the best one."""
         if not training(meta):
-            return super().adapt(meta, inner, data, key)
-        phase = data.extras[0, 0] // data.reward.shape[0]
+            return (
+                self._attempted(meta, inner, data, key)
+                if self.attempts
+                else super().adapt(meta, inner, data, key)
+            )
+        come = self._begun(data)
         if not self.is_told:
+            phase = come + self._before - 1
             told = where(phase < self.exploring, self.heard(inner.told, data, phase), inner.told)
             inner = inner._replace(told=told)
-        come = phase + 1 - self._before  # tries begun so far: the first one with the life, or when it has explored
         learned_from = {"one": meta.first, "own": self.network.init(key), "entry": inner.params}[self.trained_from]
         params = where(come < self.tries, self.entry(meta, inner.told, key), learned_from)
         begun = self.inner.again(params, inner.replay)._replace(told=inner.told)
         return where((come >= 0) & (come <= self.tries), begun, inner)
+
+    def _begun(self, data: Transition) -> Int[Array, ""]:
+        """Tries begun up to the end of this phase: the first one begins with the life, or when it has explored."""
+        return data.extras[0, 0] // data.reward.shape[0] + 1 - self._before
+
+    def _attempted(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
+        """What goes on after a phase of a life of use: the best entry as it is known by then, while attempts last."""
+        now, come = inner.told, self._begun(data)
+        inner = super().adapt(meta, inner._replace(told=now.told), data, key)
+        known = self.attempt(self.expected(meta, inner.told), inner.told)
+        tried = self.attempt(self.corrected(meta, now, earned_in_phase(data)), now.told)
+        trying = (come >= 1) & (come <= self.attempts)
+        now = where(come == 0, known, where(trying, tried, now))
+        entry = jax.tree.map(lambda x: x[now.entry], meta.library.params)
+        begun = self.inner.again(where(meta.library.written > 0, entry, meta.first), ())._replace(told=now)
+        return where(trying, begun, inner._replace(replay=(), told=now))._replace(replay=inner.replay)
 
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Remembers what the tries earned, makes entries of the lives, and descends the error of what was expected."""
@@ -309,8 +364,12 @@ class MetricDQN(Informed):
 
 def earned_in(data: Transition) -> Float[Array, "B K"]:
     """What an episode paid in each phase of lives `[B, K, T, E, ...]`."""
-    of_phase = lambda reward, over: sequence_returns(reward.T, over.T)["episode_return"]
-    return jax.vmap(jax.vmap(of_phase))(data.reward, data.terminated | data.truncated)
+    return jax.vmap(jax.vmap(earned_in_phase))(data)
+
+
+def earned_in_phase(data: Transition) -> Float[Array, ""]:
+    """What an episode paid in a phase `[T, E, ...]`."""
+    return sequence_returns(data.reward.T, (data.terminated | data.truncated).T)["episode_return"]
 
 
 def training(meta: Meta) -> bool:

@@ -80,14 +80,17 @@ MAZE_HYPER: Fields = (
     | {"meta_steps": 700, "outer_updates": 32, "trunk": 256, "recurrent": 128, "learning_rate": 1e-3, "epsilon": 0.3}
 )
 MAZE_METRIC: Fields = TD_MAZE | {
-    "meta_steps": 30,
+    "meta_steps": 20,
     "tasks": 64,
     "tries": 20,
     "phases": 40,
     "library": 1900,
     "remembered": 40_000,
+    "attempts": 5,
     "outer_updates": 300,
+    "units": 256,
     "embedding": 32,
+    "trained_from": "own",
     "epsilon": 0.3,
 }
 CARTPOLE_HYPER: Fields = TD_CARTPOLE | CONDITIONED | {"learning_rate": 1e-4, "inner_lr": 1e-3}
