@@ -9,8 +9,9 @@ from adaptax import testing
 from adaptax.core.lifetime import advance, born
 from adaptax.core.trainer import initial_state, lived, meta_step
 from adaptax.envs.grid import GridNavigation
-from adaptax.learners.metric_dqn import MetricDQN
+from adaptax.learners.metric_dqn import MetricDQN, earned_in_phase
 from adaptax.nn.siamese import siamese
+from adaptax.ops.moments import seen
 
 ENV = GridNavigation()
 
@@ -108,6 +109,59 @@ def test_a_task_is_learned_after_the_tries_from_one_network_for_all():
     assert int(learned.agent.inner.updates) > 0
 
 
+@pytest.mark.parametrize("near", [0.0, 1.0])
+def test_tries_are_any_entries_or_those_that_seem_good(near):
+    learner = bound(near=near, temperature=0.05)
+    meta = filled(learner, jnp.array([[0.0, 0.0], [4.0, -4.0], [-3.0, 3.0]]), jnp.arange(3.0))
+    tried = [int(learner.tried(meta, jnp.zeros((1, 2)), jax.random.key(i))) for i in range(60)]
+    assert (set(tried) == {0}) == (near == 1.0)
+    assert set(tried) <= {0, 1, 2}
+    if not near:
+        assert min(np.bincount(tried, minlength=3)) > 8
+
+
+def test_what_an_entry_earned_corrects_what_is_expected_of_those_like_it():
+    learner = bound(attempts=2)
+    meta = filled(learner, jnp.array([[0.0, 0.0], [0.0, 0.0], [1.0, -1.0]]), jnp.arange(3.0))
+    meta = meta._replace(worth=seen(meta.worth, jnp.array([[3.0], [5.0], [7.0]])))
+    now = learner.attempt(learner.expected(meta, jnp.zeros((1, 2))), jnp.zeros((1, 2)))
+    assert int(now.entry) in (0, 1)
+    before, after = np.asarray(now.expected), np.asarray(learner.corrected(meta, now, jnp.asarray(2.0)))
+    deviation = (2.0 - 5.0) / np.std([3.0, 5.0, 7.0])
+    np.testing.assert_allclose(after[:2], deviation, rtol=1e-2)  # twins of what failed
+    params, read = meta.params["siamese"], lambda x: learner.read(meta.params, meta.moments, x)
+    apart = float(learner.siamese.distance(params, read(meta.library.told[2]), read(meta.library.told[0])))
+    np.testing.assert_allclose(after[2], before[2] + np.exp(-apart) * (deviation - before[0]), rtol=1e-5)
+    assert int(jnp.argmax(jnp.asarray(after))) == 2, "so next comes one that is unlike it"
+
+
+@pytest.mark.parametrize("features", ["descriptor", "statistics"])
+def test_a_life_of_use_tries_entries_before_it_learns_from_the_best(features):
+    learner = bound(features=features, attempts=2, tries=1, phases=1, warm_up=0)
+    state = initial_state(learner, ENV, jax.random.key(0))
+    for _ in range(2):
+        state, _ = meta_step(learner, ENV, state)
+    meta, schedule, before = learner.deployed(state.meta), learner.schedule(), int(features != "descriptor")
+    life = born(learner, ENV, meta, ENV.tasks.test(jax.random.key(5)), jax.random.key(6), learner.copies)
+    for phase in range(before + 2):
+        tried, inner = phase >= before, life.agent.inner
+        entry = jax.tree.map(lambda x: x[int(inner.told.entry)], meta.library.params)  # noqa: B023
+        life, lived_through = advance(learner, ENV, meta, life, schedule._replace(phases=1))
+        if tried:
+            jax.tree.map(np.testing.assert_array_equal, inner.params, entry)
+            data = jax.tree.map(lambda x: x[0], lived_through.data)
+            values = jax.vmap(jax.vmap(lambda o: learner.inner.values(entry, o)))(data.step.observation)  # noqa: B023
+            np.testing.assert_array_equal(np.asarray(jnp.argmax(values, -1)), np.asarray(data.action))
+            np.testing.assert_allclose(
+                life.agent.inner.told.expected, learner.corrected(meta, inner.told, earned_in_phase(data)), rtol=1e-5
+            )
+    assert int(life.agent.inner.updates) == 0
+    best = jax.tree.map(lambda x: x[int(jnp.argmax(life.agent.inner.told.expected))], meta.library.params)
+    jax.tree.map(np.testing.assert_array_equal, life.agent.inner.params, best)
+    learned, _ = advance(learner, ENV, meta, life, schedule._replace(phases=1))
+    assert int(learned.agent.inner.updates) > 0
+
+
 def test_siamese_distances():
     told = jax.random.normal(jax.random.key(0), (2, 4, 3))
     for asymmetric in (False, True):
@@ -126,6 +180,7 @@ def test_siamese_distances():
     [
         ({"library": 3}, "library is 3; it must hold 4 entries"),
         ({"neighbours": 9, "library": 8}, "library is 8; it must hold 9 entries"),
+        ({"attempts": 1, "neighbours": 2}, "attempts try one entry at a time, and neighbours is 2: set it to 1"),
         ({"remembered": 7}, "remembered is 7; a meta-step makes 8 tries"),
     ],
 )
