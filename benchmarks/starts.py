@@ -58,7 +58,7 @@ class Arena(NamedTuple):
 
 
 # by default these learners are tuned for mazes with a local view
-POLICIES = {"rl2": "position", "multi-task": "position"}
+POLICIES = dict.fromkeys(("rl2", "multi-task", "maml"), "position")
 ARENAS = {
     "maze": Arena("maze", {"rooms": 3, "view": "position"}, 12_000, POLICIES),
     "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000, POLICIES),

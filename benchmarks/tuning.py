@@ -90,6 +90,12 @@ STARTS: dict[str, dict[str, Grid]] = {
         "q-init": {"method": ["reptile", "maml"], "phases": [20, 40]},
         "meta-dqn": {"condition": ["concatenation", "film"], "learning_rate": [5e-4, 1e-3]},
         "hyper-dqn": {"learning_rate": [5e-4, 1e-3], "inner_lr": [3e-4, 1e-3]},
+        "metric-dqn": {"trained_from": ["one", "own"], "embedding": [32, 64]},
+        "selector": {"members": [8, 16], "trace": [0.8, 0.9]},
+        "learned-optimizer": {"inner_lr": [1e-3, 3e-3], "learning_rate": [2e-3, 5e-3]},
+        "rl2": {"entropy": [0.02, 0.06], "learning_rate": [3e-3, 5e-3]},
+        "multi-task": {"inner_lr": [0.1, 1.0], "learning_rate": [3e-3, 1e-2]},
+        "maml": {"inner_lr": [1.0, 3.0], "learning_rate": [3e-3, 1e-2]},
     },
 }
 

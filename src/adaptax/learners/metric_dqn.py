@@ -264,11 +264,7 @@ class MetricDQN(Informed):
     def adapt(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
         """In training the next entry to be tried, and then what the task is learned from; in use the best one."""
         if not training(meta):
-            return (
-                self._attempted(meta, inner, data, key)
-                if self.attempts
-                else super().adapt(meta, inner, data, key)
-            )
+            return self._attempted(meta, inner, data, key) if self.attempts else super().adapt(meta, inner, data, key)
         come = self._begun(data)
         if not self.is_told:
             phase = come + self._before - 1

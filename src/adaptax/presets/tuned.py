@@ -130,8 +130,15 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
         }
     },
     # small minibatches, of 16 lives: where a way must be remembered, many updates teach more than exact ones
-    ("rl2", "maze"): {"default": RL2_LONG | {"meta_steps": 500, "tasks": 128, "value_scale": 10.0}},
-    ("multi-task", "maze"): {"default": POLICY | {"meta_steps": 100, "inner_lr": 0.1, "learning_rate": 3e-3}},
+    ("rl2", "maze"): {
+        "default": RL2_LONG | {"meta_steps": 500, "tasks": 128, "value_scale": 10.0},
+        "position": RL2_LONG | {"meta_steps": 400, "tasks": 128, "value_scale": 10.0},
+    },
+    ("multi-task", "maze"): {
+        "default": POLICY | {"meta_steps": 100, "inner_lr": 0.1, "learning_rate": 3e-3},
+        "position": POLICY | {"meta_steps": 100, "inner_lr": 0.1, "learning_rate": 3e-3},
+    },
+    ("maml", "maze"): {"position": MAML | {"meta_steps": 100, "tasks": 40, "inner_lr": 1.0, "learning_rate": 3e-3}},
     ("rl2", "mountain-treasure"): {
         "default": RL2_LONG
         | {
@@ -172,6 +179,14 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
         "not-told": MAZE_HYPER | {"features": "statistics", "exploring": 8},
     },
     ("metric-dqn", "maze"): {"default": MAZE_METRIC},
+    ("selector", "maze"): {
+        "default": TD_MAZE
+        | {"meta_steps": 160, "phases": 2, "members": 16, "trace": 0.9, "epsilon": 0.05, "last_epsilon": 0.02}
+    },
+    ("learned-optimizer", "maze"): {
+        "default": TD_MAZE
+        | {"meta_steps": 240, "tasks": 32, "gradient": "pes", "phases": 3, "segments": 13, "learning_rate": 5e-3}
+    },
     ("selector", "cartpole"): {
         "default": TD_CARTPOLE
         | {"meta_steps": 160, "phases": 2, "members": 8, "trace": 0.9, "epsilon": 0.05, "last_epsilon": 0.02}
