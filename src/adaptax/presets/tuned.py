@@ -68,30 +68,33 @@ CARTPOLE_METRIC: Fields = TD_CARTPOLE | {
     "phases": 50,
     "library": 400,
     "outer_updates": 50,
+    "near": 0.0,
     "trained_from": "own",
     "epsilon": 0.3,
 }
 # Found for deep Q-learning from scratch: a goal is met by chance, and what led there must be told of quickly.
 TD_MAZE: Fields = {"inner_lr": 1e-3, "discount": 0.95, "n_step": 5, "epsilon_steps": 4000.0, "last_epsilon": 0.1}
-MAZE_META: Fields = TD_MAZE | CONDITIONED | {"meta_steps": 800, "outer_updates": 32, "hidden": 128, "epsilon": 0.3}
+MAZE_META: Fields = TD_MAZE | CONDITIONED | {"meta_steps": 2000, "outer_updates": 32, "hidden": 128, "epsilon": 0.3}
 MAZE_HYPER: Fields = (
     TD_MAZE
     | CONDITIONED
-    | {"meta_steps": 700, "outer_updates": 32, "trunk": 256, "recurrent": 128, "learning_rate": 1e-3, "epsilon": 0.3}
+    | {"meta_steps": 1000, "outer_updates": 32, "trunk": 256, "recurrent": 128, "learning_rate": 1e-3, "epsilon": 0.3}
 )
+# An entry in twenty is of use for a task: many tries, half of them of what seems good, and some attempts in use.
 MAZE_METRIC: Fields = TD_MAZE | {
-    "meta_steps": 20,
+    "meta_steps": 40,
     "tasks": 64,
-    "tries": 20,
-    "phases": 40,
-    "library": 1900,
-    "remembered": 40_000,
-    "attempts": 5,
+    "steps": 60,
+    "tries": 40,
+    "phases": 80,
+    "library": 2560,
+    "remembered": 100_000,
+    "attempts": 12,
     "outer_updates": 300,
     "units": 256,
     "embedding": 32,
     "trained_from": "own",
-    "epsilon": 0.3,
+    "epsilon": 1.0,
 }
 CARTPOLE_HYPER: Fields = TD_CARTPOLE | CONDITIONED | {"learning_rate": 1e-4, "inner_lr": 1e-3}
 
@@ -173,9 +176,9 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("dqn", "maze"): {"default": TD_MAZE | {"meta_steps": 1}},
     ("warm-start", "maze"): {"default": TD_MAZE | {"meta_steps": 300, "phases": 40, "rate": 0.1}},
     ("q-init", "maze"): {"default": TD_MAZE | {"meta_steps": 60, "phases": 20, "method": "reptile"}},
-    ("meta-dqn", "maze"): {"default": MAZE_META | {"condition": "film"}},
+    ("meta-dqn", "maze"): {"default": MAZE_META | {"condition": "film", "learning_rate": 1e-3}},
     ("hyper-dqn", "maze"): {
-        "default": MAZE_HYPER,
+        "default": MAZE_HYPER | {"inner_lr": 3e-4},
         "not-told": MAZE_HYPER | {"features": "statistics", "exploring": 8},
     },
     ("metric-dqn", "maze"): {"default": MAZE_METRIC},
