@@ -22,8 +22,9 @@ AT_ONCE = 32  # places that are searched from side by side: gradients through al
 class MetaDQN(Conditioned):
     r"""One Q-network for all tasks, Q(s, a, z): z tells it which one this is.
 
-    z is the task's descriptor, or what a small network makes of the first phases of a life: of each of their steps,
-    averaged, or of second moments of these. A life's $\phi = (\theta, z)$.
+    z is the task's descriptor, or what a small network makes of the first phases of a life: of each of their steps
+    (beside s, a, r and what followed it reads the products of s and a, and of s, a and r), averaged, or of second
+    moments of these. A life's $\phi = (\theta, z)$.
 
     With `search`, z is the descriptor in training, and nobody tells a life what it is. It is searched in what a first
     phase of random steps recorded, from the descriptors of `starts` tasks of the training, by `search_steps` steps of
@@ -83,7 +84,8 @@ class MetaDQN(Conditioned):
     @property
     def reader(self) -> PureNet:
         """What makes z of one row of task features."""
-        return mlp((self.told_shape[1], self.hidden, self.latent), jax.nn.relu, last_gain=1.0)
+        products = 2 * self.bound.observation.size * self.bound.action.size if self.features == "encoder" else 0
+        return mlp((self.told_shape[1] + products, self.hidden, self.latent), jax.nn.relu, last_gain=1.0)
 
     def problems(self) -> list[str]:
         """A search needs a descriptor to look for."""
@@ -102,7 +104,15 @@ class MetaDQN(Conditioned):
         """The same network in each task, with a z of its own."""
         if self.features == "descriptor":
             return {"net": params["net"], "z": told[0]}
-        return {"net": params["net"], "z": jnp.mean(jax.vmap(self.reader.apply, (None, 0))(params["reader"], told), 0)}
+        rows = self.with_products(told) if self.features == "encoder" else told
+        return {"net": params["net"], "z": jnp.mean(jax.vmap(self.reader.apply, (None, 0))(params["reader"], rows), 0)}
+
+    def with_products(self, steps: Float[Array, "n F"]) -> Float[Array, "n P"]:
+        """Steps with s times a, and that times r: what was done where, and what it paid, is learned from sums badly."""
+        seen, actions = self.bound.observation.size, self.bound.action.size
+        s, a, r, _ = jnp.split(steps, [seen, seen + actions, seen + actions + 1], 1)
+        done = (s[:, :, None] * a[:, None]).reshape(len(steps), -1)
+        return jnp.concatenate([steps, done, done * r], 1)
 
     def deployed(self, meta: Meta) -> Meta:
         """Who searches needs the descriptors to begin at; they stay, so that a test can search who trained as told."""
