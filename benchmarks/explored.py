@@ -74,9 +74,8 @@ def explored(run: Run, tasks: Task, keys: Any) -> Explored:
     return jax.tree.map(np.asarray, jax.vmap(live)(tasks, keys))
 
 
-def in_mdps(env: TabularMDP, tasks: Any, lives: Explored, split: str) -> dict[str, np.ndarray]:
+def in_mdps(env: TabularMDP, tasks: Any, lives: Explored) -> dict[str, np.ndarray]:
     """What an episode pays by the network `[N, 1]`, by the planner, and to who knows the task."""
-    del split
     which, shape = np.arange(len(lives.here))[:, None, None], (len(lives.here), env.states, env.actions)
     known = Known(np.zeros((*shape, env.states)), np.zeros(shape), 1.0)
     np.add.at(known.visits, (which, lives.here, lives.action, lives.after), 1.0)
@@ -93,9 +92,8 @@ def in_mdps(env: TabularMDP, tasks: Any, lives: Explored, split: str) -> dict[st
     return {"network": earned(chosen), "best": earned(known.expected()), "told": told}
 
 
-def in_mazes(env: Maze, tasks: MazeTask, lives: Explored, split: str) -> dict[str, np.ndarray]:
+def in_mazes(env: Maze, tasks: MazeTask, lives: Explored) -> dict[str, np.ndarray]:
     """What an episode pays by the network, after each phase `[N, K]`, by the best agent, and to who knows the maze."""
-    del split
     likely = jax.tree.map(lambda *x: np.concatenate(x), *(draw_tasks(env, *part, 0)[0] for part in LIKELY.items()))
     tasks = jax.tree.map(np.asarray, tasks)
     cell = lambda number: np.stack([number % env.width + 1, number // env.width + 1], -1)
@@ -140,17 +138,13 @@ def main() -> None:
     runs = [trained(pair, seed) for seed in range(SEEDS)]
     result: dict[str, Any] = {"learner": pair.learner, "preset": pair.preset, "tasks": pair.tasks}
     result["train_seconds"] = [seconds for _, seconds in runs]
-    for split in ("test",):
-        tasks, keys = draw_tasks(env, split, pair.tasks, 1)
-        each = [judge(env, tasks, explored(run, tasks, keys), split) for run, _ in runs]
-        found = {name: np.stack([one[name] for one in each]) for name in each[0]}  # [seeds, N, K]
-        ends = {name: bootstrap_mean(x) for name, x in found.items()}
-        result[split] = {
-            name: {"mean": x.mean((0, 1)).tolist(), "ci95": [end.tolist() for end in ends[name]]}
-            for name, x in found.items()
-        }
-        result[split]["share_each"] = (found["network"].mean(1) / found["best"].mean(1)).tolist()
-        print(split, result[split], flush=True)
+    tasks, keys = draw_tasks(env, "test", pair.tasks, 1)
+    each = [judge(env, tasks, explored(run, tasks, keys)) for run, _ in runs]
+    found = {name: np.stack([one[name] for one in each]) for name in each[0]}  # [seeds, N, K]
+    for name, x in found.items():
+        result[name] = {"mean": x.mean((0, 1)).tolist(), "ci95": [end.tolist() for end in bootstrap_mean(x)]}
+    result["share_each"] = (found["network"].mean(1) / found["best"].mean(1)).tolist()
+    print(result, flush=True)
     write(f"explored-{pair.env}", result, pair.env, "explored")
 
 

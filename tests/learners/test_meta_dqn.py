@@ -10,6 +10,7 @@ from adaptax.core.lifetime import born, live_phase
 from adaptax.core.trainer import initial_state, meta_step
 from adaptax.envs.bandits import BernoulliBandit
 from adaptax.envs.grid import GridNavigation
+from adaptax.envs.tabular import TabularMDP
 from adaptax.learners.meta_dqn import MetaDQN
 from adaptax.nn.net import PureNet
 
@@ -82,3 +83,12 @@ def test_what_is_known_changes_what_is_done(condition):
     meta = learner.init(jax.random.key(0))
     values = lambda told: learner.inner.values(learner.made(meta.params, told[None]), env.observation_space.none())
     assert not np.allclose(values(jnp.zeros(2)), values(jnp.ones(2)))
+
+
+def test_an_encoder_reads_what_was_done_where_and_what_it_paid():
+    env = TabularMDP(states=3, actions=2)
+    learner = testing.small(MetaDQN(features="encoder")).bind(env.spec(), 10)
+    seen, done, paid, rest = [0.0, 1.0, 0.0], [0.0, 1.0], [2.5], [0.0, -1.0, 1.0, 0.0]
+    (row,) = learner.with_products(jnp.array([seen + done + paid + rest]))
+    pairs = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0]  # states by actions
+    np.testing.assert_array_equal(row, seen + done + paid + rest + pairs + [2.5 * x for x in pairs])
