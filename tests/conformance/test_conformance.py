@@ -50,6 +50,11 @@ def test_learner_that_is_not_told(name, features):
     testing.check_learner(testing.small(LEARNERS[name](features=features)), Clock(horizon=4))
 
 
+@pytest.mark.parametrize("features", ["descriptor", "statistics"])
+def test_learner_that_attempts_what_others_learned(features):
+    testing.check_learner(testing.small(LEARNERS["metric-dqn"](features=features, attempts=1)), Clock(horizon=4))
+
+
 @pytest.mark.parametrize("options", [{"search": "td"}, {"condition": "film"}])
 def test_learner_that_reads_or_searches_a_description(options):
     testing.check_learner(testing.small(LEARNERS["meta-dqn"](**options)), Clock(horizon=4))

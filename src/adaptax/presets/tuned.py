@@ -177,6 +177,27 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("warm-start", "maze"): {"default": TD_MAZE | {"meta_steps": 300, "phases": 40, "rate": 0.1}},
     ("q-init", "maze"): {"default": TD_MAZE | {"meta_steps": 60, "phases": 20, "method": "reptile"}},
     ("meta-dqn", "maze"): {"default": MAZE_META | {"condition": "film", "learning_rate": 1e-3}},
+    # from the steps of a first phase; there is much to keep, and little to plan
+    ("meta-dqn", "tabular-mdp"): {
+        "default": CONDITIONED
+        | {
+            "meta_steps": 250,
+            "features": "encoder",
+            "condition": "film",
+            "tasks": 256,
+            "lives": 4000,
+            "latent": 128,
+            "hidden": 128,
+            "discount": 0.5,
+            "huber": 100.0,
+            "learning_rate": 3e-3,
+            "outer_tasks": 64,
+            "outer_batch": 64,
+            "outer_polyak": 0.05,
+            "random_until": 1.0,
+            "epsilon": 0.3,
+        }
+    },
     ("hyper-dqn", "maze"): {
         "default": MAZE_HYPER | {"inner_lr": 3e-4},
         "not-told": MAZE_HYPER | {"features": "statistics", "exploring": 8},
