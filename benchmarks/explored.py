@@ -139,7 +139,9 @@ def main() -> None:
     result: dict[str, Any] = {"learner": pair.learner, "preset": pair.preset, "tasks": pair.tasks}
     result["train_seconds"] = [seconds for _, seconds in runs]
     tasks, keys = draw_tasks(env, "test", pair.tasks, 1)
-    each = [judge(env, tasks, explored(run, tasks, keys)) for run, _ in runs]
+    lives = [explored(run, tasks, keys) for run, _ in runs]
+    result["steps"] = (lives[0].here.shape[2] * np.arange(1, lives[0].here.shape[1] + 1)).tolist()
+    each = [judge(env, tasks, lived) for lived in lives]
     found = {name: np.stack([one[name] for one in each]) for name in each[0]}  # [seeds, N, K]
     for name, x in found.items():
         result[name] = {"mean": x.mean((0, 1)).tolist(), "ci95": [end.tolist() for end in bootstrap_mean(x)]}
