@@ -70,7 +70,7 @@ work beside it), and operations of matrix products, to train and in one life up 
 
 {arenas}
 
-## Which to choose
+{explored}## Which to choose
 
 {advice}
 
@@ -98,7 +98,23 @@ def page(folder: Path, table: Callable[[list[str], list[list[str]]], str]) -> st
     ways = table(["learner", "carried from task to task"], [[f"[{x}](learners/{x}.md)", y] for x, y in WAYS.items()])
     parts = [arena(name, data, table) for name, data in found.items()]
     seeds = max(entry["seeds"] for entry in first["entries"].values())
-    return TEXT.format(ways=ways, seeds=seeds, tasks=first["tasks"], arenas="\n\n".join(parts), advice=ADVICE)
+    words = {"arenas": "\n\n".join(parts), "explored": explored(folder, table), "advice": ADVICE}
+    return TEXT.format(ways=ways, seeds=seeds, tasks=first["tasks"], **words)
+
+
+def explored(folder: Path, table: Callable[[list[str], list[list[str]]], str]) -> str:
+    """The section on what is made of what was explored."""
+    head = ["", "steps", "the network", "the best of the same steps", "share", "who knows the task"]
+    rows = []
+    for env, words in EXPLORED.items():
+        path = folder / f"explored-{env}.json"
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"steps": []}
+        for i, steps in enumerate(found["steps"]):
+            network, best = (f"{found[x]['mean'][i]:.3g}" for x in ("network", "best"))
+            share = " / ".join(f"{100 * each[i]:.3g}" for each in found["share_each"])
+            told = f"{found['told']['mean'][0]:.3g}"
+            rows.append(["" if i else words, f"{steps:,}", network, best, f"{share} %", told])
+    return EXPLORED_TEXT.format(table=table(head, rows)) if rows else ""
 
 
 def arena(name: str, data: dict[str, Any], table: Callable[[list[str], list[list[str]]], str]) -> str:
@@ -166,6 +182,22 @@ def curve(axes: Any, found: dict[str, Any], colour: str, label: str, budget: int
     axes.plot(steps[kept], np.array(found["phase_return"])[kept], color=colour, label=label)
     axes.fill_between(steps[kept], low, high, color=colour, alpha=0.16, lw=0)
 
+
+EXPLORED = {
+    "tabular-mdp": "`meta-dqn`, unknown MDPs of 10 states and 5 actions",
+    "maze": "`hyper-dqn`, mazes of 3 rooms a side",
+}
+EXPLORED_TEXT = """## What is made of exploration
+
+Nobody is told the task; the first phases of a life explore it. What a network then earns in an episode stands beside
+the best that can be made of the very same steps: in MDPs by a planner that knows how MDPs are drawn and acts as if the
+posterior mean were the MDP; in mazes by an agent that knows how mazes are drawn and what these steps revealed, and in
+the episode remembers what it runs into. Both are computed exactly, on test tasks (`benchmarks/explored.py`); shares are
+those of three seeds.
+
+{table}
+
+"""
 
 NOTES = {
     "cartpole": """What is to be seen here:
