@@ -67,9 +67,10 @@ class MetricDQN(Informed):
     highest $s_j = w e_j - d_\theta(x, x_j)$: tasks that are near, and were solved, for $e_j$ is what entry j earned at
     home. It goes on by deep Q-learning. The distance is taught by what it is for: lives in training first try entries,
     a greedy phase each, and $v_\theta(x) + s_j$ is fitted to what entry j earns in task x. So d is how much is lost by
-    transfer, and v takes up that some tasks pay more. Which entries are tried is chance: part of the time any (a part
-    that `near` leaves), else j with probability $\propto \exp(s_j / \tau)$: where few are of use, those must be tried
-    that seem so. Then the life learns its task, and its features, its network and what that earned become an entry.
+    transfer, and v takes up that some tasks pay more. Of the tries a part, `near`, goes to entry j with probability
+    $\propto \exp(s_j / \tau)$, the others to any: where few entries are of use for a task, those that seem so must be
+    tried, or there is nothing to learn from but failures. Then the life learns its task, and its features, its network
+    and what that earned become an entry.
 
     With `attempts`, a life of use does not trust the distance alone, but tries an entry a phase before it learns, each
     time the one of which most is expected, at first $v_\theta(x) + s_j$. When j earned o, what is expected of all
@@ -103,9 +104,11 @@ class MetricDQN(Informed):
         Bromley, Guyon, LeCun, Saeckinger & Shah, 1993, "Signature verification using a Siamese time delay neural
         network", NIPS; Carroll & Seppi, 2005, "Task similarity measures for transfer in reinforcement learning task
         libraries", IJCNN (distances by transfer); Wortsman et al., 2022, arXiv:2203.05482 (averages of networks that
-        share a start).
+        share a start); Cully, Clune, Tarapore & Mouret, 2015, arXiv:1407.3501 (attempts that correct what is expected
+        of others like them).
 
-    Differences from the paper: none of them learns a distance from what transfer earned, or starts a Q-network by it.
+    Differences from the paper: none of them learns a distance from what transfer earned, or starts a Q-network by it;
+    Cully et al. take a Gaussian process over a map of behaviours for one robot, where this takes the learned distance.
     """
 
     phases: Count = 10
