@@ -200,7 +200,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     },
     ("hyper-dqn", "maze"): {
         "default": MAZE_HYPER | {"inner_lr": 3e-4},
-        "not-told": MAZE_HYPER | {"features": "statistics", "exploring": 8},
+        "not-told": MAZE_HYPER | {"meta_steps": 600, "features": "statistics", "exploring": 8},
     },
     ("metric-dqn", "maze"): {"default": MAZE_METRIC},
     ("selector", "maze"): {
