@@ -8,6 +8,7 @@ import pytest
 
 import adaptax as ax
 from adaptax.envs.cells import MOVES
+from adaptax.envs.maze import Maze
 from adaptax.measure import draw_tasks
 from adaptax.references.maze import maze_ways, steps_to
 from adaptax.references.planning import Tables, value_iteration
@@ -30,7 +31,7 @@ def lives(explored, count, steps, choice):
 
 
 def test_who_walks_the_shortest_way_earns_what_it_pays_and_who_stands_pays_to_the_end(explored):
-    env = ax.make("maze", rooms=3, view="position")
+    env = Maze(rooms=3, view="position")
     tasks = drawn(env, 12)
     far = steps_to(~tasks.walls, tasks.goal)  # [N, y, x]
     y, x = np.mgrid[1 : env.width + 1, 1 : env.width + 1].reshape(2, -1)
@@ -43,7 +44,7 @@ def test_who_walks_the_shortest_way_earns_what_it_pays_and_who_stands_pays_to_th
 
 
 def test_who_has_seen_the_goal_beside_the_start_is_expected_to_go_there_at_once(explored):
-    env = ax.make("maze", rooms=3, view="position", apart=1)
+    env = Maze(rooms=3, view="position", apart=1)
     tasks = drawn(env, 40)
     tasks = jax.tree.map(lambda x: x[maze_ways(tasks) == 2][:2], tasks)
     way = np.stack([tasks.start, (tasks.start + tasks.goal) // 2, tasks.goal], 1) - 1  # [N, 3, 2]
