@@ -1,5 +1,6 @@
 """A learned optimiser: one small recurrent network makes the step of every coordinate, whatever network they are of."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,8 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from adaptax.core.types import PRNGKey, PyTree
-from adaptax.nn.net import linear
-from adaptax.nn.recurrent import gru
+from adaptax.nn.recurrent import gated, gru
 
 FEATURES = 6
 FAST, SLOW, SQUARE = 0.9, 0.99, 0.999  # decays; the first and the last are Adam's
@@ -24,7 +24,7 @@ class Coordinates(NamedTuple):
     fast: Float[Array, " P"]  # means of its gradients
     slow: Float[Array, " P"]
     square: Float[Array, " P"]  # mean of their squares
-    hidden: Float[Array, "P H"]  # h
+    hidden: Float[Array, "H P"]  # h; coordinates last, so that they fill whole vectors
     count: Int[Array, ""]  # updates made
 
 
@@ -60,11 +60,10 @@ def learned_optimiser(theta: PyTree, step_size: Array | float) -> optax.Gradient
     Differences from the paper: those that `LearnedOptimizer` names.
     """
     units = theta["memory"]["candidate_bias"].shape[0]
-    memory = gru(FEATURES, units)
 
     def init(params: optax.Params) -> Any:
         zero = jnp.zeros_like(ravel_pytree(params)[0])
-        hidden = jnp.zeros((zero.size, units), zero.dtype)
+        hidden = jnp.zeros((units, zero.size), zero.dtype)
         return Coordinates(zero, zero, zero, hidden, jnp.zeros((), jnp.int32))
 
     def update(updates: optax.Updates, state: Any, params: optax.Params | None = None) -> tuple[PyTree, Any]:
@@ -79,15 +78,22 @@ def learned_optimiser(theta: PyTree, step_size: Array | float) -> optax.Gradient
         scale = jnp.sqrt(square / (1.0 - SQUARE**t) + EPS_ROOT) + EPS
         r = g / scale, fast / (1.0 - FAST**t) / scale, slow / (1.0 - SLOW**t) / scale
         # computed again in the backward pass: it makes several times as many numbers as it is given
-        hidden, output = jax.checkpoint(jax.vmap(think, (0, 0, 0, None)))(state.hidden, jnp.stack(r, 1), scale, t)
-        direction = r[1] + output[:, 1] * r[0] + output[:, 2] * r[2]
-        change = -step_size * jnp.exp(REACH * jnp.tanh(output[:, 0] / REACH)) * direction
+        hidden, output = jax.checkpoint(think)(state.hidden, jnp.stack(r), scale, t)
+        direction = r[1] + output[1] * r[0] + output[2] * r[2]
+        change = -step_size * jnp.exp(REACH * jnp.tanh(output[0] / REACH)) * direction
         return unravel(change), Coordinates(fast, slow, square, hidden, count)
 
-    def think(h: Array, r: Float[Array, "3"], scale: Float[Array, ""], t: Float[Array, ""]) -> tuple[Array, Array]:
+    def think(h: Float[Array, "H P"], r: Float[Array, "3 P"], scale: Float[Array, " P"], t: Array) -> tuple[Array, ...]:
         agree = jax.nn.soft_sign(jnp.stack([r[0] * r[0], r[1] * r[1], r[0] * r[1], r[1] * r[2]]))
-        x = jnp.concatenate([agree, 0.1 * jnp.stack([jnp.log(scale), jnp.log1p(t)])])
-        h, _ = memory.step(theta["memory"], h, x)
-        return h, linear(theta["head"], h)
+        known = 0.1 * jnp.stack([jnp.log(scale), jnp.full_like(scale, jnp.log1p(t))])
+        from_input = across(theta["memory"]["input"], jnp.concatenate([agree, known]))
+        from_state = theta["memory"]["state"].T @ h
+        h = jax.vmap(partial(gated, theta["memory"]), 1, 1)(h, from_input, from_state)
+        return h, across(theta["head"], h)
 
     return optax.GradientTransformation(init, update)
+
+
+def across(params: PyTree, x: Float[Array, "N P"]) -> Float[Array, "M P"]:
+    """An affine map of each column: `x @ W` would make a thin product of each of them."""
+    return params["weight"].T @ x + params["bias"][:, None]

@@ -79,7 +79,7 @@ class LearnedOptimizer(ByTD):
     tasks: Count = 16
     phases: Count = 3
     segments: Count = 10
-    units: Count = 8
+    units: Count = 4
     gradient: Literal["unroll", "pes"] = "unroll"
     td_lambda: Fraction = 0.8
     sigma: Positive = 0.1

@@ -99,11 +99,15 @@ def gru(inputs: int, hidden: int) -> Recurrent:
 
     def step(params: Params, h: Array, x: Array) -> tuple[Array, Array]:
         # W x is made here, in every step: made of all inputs at once, it costs more in the backward pass than it saves
-        from_input, from_state = linear(params["input"], x), h @ params["state"]
-        gates = jax.nn.sigmoid(from_input[: 2 * hidden] + from_state[: 2 * hidden])
-        reset, keep = gates[:hidden], gates[hidden:]
-        candidate = jnp.tanh(from_input[2 * hidden :] + reset * (from_state[2 * hidden :] + params["candidate_bias"]))
-        h = candidate + keep * (h - candidate)
+        h = gated(params, h, linear(params["input"], x), h @ params["state"])
         return h, h
 
     return by_steps(init, begin, step, hidden)
+
+
+def gated(params: Params, h: Float[Array, " H"], from_input: Array, from_state: Array) -> Float[Array, " H"]:
+    """The next state of a gated recurrent unit, from W x and U h `[3 H]`."""
+    gates = jax.nn.sigmoid(from_input[: 2 * h.size] + from_state[: 2 * h.size])
+    reset, keep = gates[: h.size], gates[h.size :]
+    candidate = jnp.tanh(from_input[2 * h.size :] + reset * (from_state[2 * h.size :] + params["candidate_bias"]))
+    return candidate + keep * (h - candidate)
