@@ -81,7 +81,7 @@ STARTS: dict[str, dict[str, Grid]] = {
         "hyper-dqn": {"learning_rate": [1e-4, 3e-4, 1e-3], "inner_lr": [1e-3, 3e-3]},
         "metric-dqn": {"trained_from": ["one", "own"], "neighbours": [1, 3, 10]},
         "selector": {"members": [2, 4, 8], "trace": [0.8, 0.9]},
-        "learned-optimizer": {"inner_lr": [1e-3, 3e-3], "learning_rate": [2e-3, 5e-3, 1e-2]},
+        "learned-optimizer": {"inner_lr": [1e-3, 3e-3], "learning_rate": [1e-3, 3e-3, 1e-2]},
         "rl2": RL2,
     },
     "maze": {
@@ -92,7 +92,7 @@ STARTS: dict[str, dict[str, Grid]] = {
         "hyper-dqn": {"learning_rate": [5e-4, 1e-3], "inner_lr": [3e-4, 1e-3]},
         "metric-dqn": {"near": [0.0, 0.5], "trained_from": ["one", "own"]},
         "selector": {"members": [8, 16], "trace": [0.8, 0.9]},
-        "learned-optimizer": {"inner_lr": [1e-3, 3e-3], "learning_rate": [2e-3, 5e-3]},
+        "learned-optimizer": {"inner_lr": [1e-3, 3e-3], "learning_rate": [3e-3, 1e-2]},
         "rl2": {"entropy": [0.02, 0.06], "learning_rate": [3e-3, 5e-3]},
         "multi-task": {"inner_lr": [0.1, 1.0], "learning_rate": [3e-3, 1e-2]},
         "maml": {"inner_lr": [1.0, 3.0], "learning_rate": [3e-3, 1e-2]},
