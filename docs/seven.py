@@ -62,11 +62,11 @@ differ in what is carried from task to task:
 
 Each entry was trained with {seeds} seeds by its preset; presets come from six trials each on validation tasks, on
 mazes four (`benchmarks/tuning.py ENV --starts`; on the cart-pole `multi-task`, `maml` and `oracle` have theirs from an
-earlier comparison, six trials too). Then it lives in {tasks} test tasks, up to a budget of environment steps. *What is drawn* is the return of
-a greedy episode, from a copy of the agent as it stands after so many steps. *Speed*: the first such point at which the
-mean reaches nine tenths of the oracle. *Area*: the mean of the curve over the budget. *Out of distribution*: the area
-on tasks outside the range of training. *Cost*: seconds of training (on the machine of the results, which did other
-work beside it), and operations of matrix products, to train and in one life up to the budget.
+earlier comparison, six trials too). Then it lives in {tasks} test tasks, up to a budget of environment steps. *What is
+drawn* is the return of a greedy episode, from a copy of the agent as it stands after so many steps. *Speed*: the first
+such point at which the mean reaches nine tenths of the oracle. *Area*: the mean of the curve over the budget. *Out of
+distribution*: the area on tasks outside the range of training. *Cost*: seconds of training (on the machine of the
+results, which did other work beside it), and operations of matrix products, to train and in one life up to the budget.
 
 {arenas}
 

@@ -1,6 +1,6 @@
 """A replay buffer inside a life: a ring of the last steps, from which n-step experience is drawn. A tree of arrays."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +70,14 @@ def write(replay: Replay, data: Transition) -> Replay:
 def next_rows(written: Int[Array, ""], number: int, capacity: int) -> Int[Array, " number"]:
     """Where in a ring the next so many go."""
     return (written + jnp.arange(number, dtype=jnp.int32)) % capacity
+
+
+def added(ring: Any, new: tuple) -> Any:
+    """A ring, a NamedTuple `(leaves [R, ...], ..., written)`, with more rows `[n, ...]`; the oldest make room."""
+    *old, written = ring
+    number, capacity = (jax.tree.leaves(x)[0].shape[0] for x in (new, old))
+    rows = next_rows(written, number, capacity)
+    return type(ring)(*jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(old), new), written + number)
 
 
 def draw(

@@ -13,7 +13,7 @@ from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Tra
 from adaptax.fields import Count, Fraction, Positive, Whole
 from adaptax.inner.by_td import life_returns
 from adaptax.inner.informed import Informed
-from adaptax.inner.replay import next_rows
+from adaptax.inner.replay import added
 from adaptax.inner.td import TD, Learning
 from adaptax.nn.siamese import Siamese, siamese
 from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
@@ -339,10 +339,7 @@ class MetricDQN(Informed):
         earned = earned_in(lifetimes.data)[:, after : after + self.tries]
         new = (task, meta.library.told[index], meta.library.earned[index], earned)
         new = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), new)
-        number = self.tasks * self.tries
-        rows = next_rows(meta.tries.written, number, self.remembered)
-        task, entry, at_home, earned = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.tries[:4]), new)
-        tries = Tries(task, entry, at_home, earned, meta.tries.written + number)
+        tries = added(meta.tries, new)
         worth = seen(meta.worth, new[3][:, None])
         tries, worth = where(meta.library.written > 0, (tries, worth), (meta.tries, meta.worth))
         return meta._replace(tries=tries, worth=worth, moments=seen(meta.moments, told.reshape(-1, told.shape[-1])))
@@ -355,10 +352,9 @@ class MetricDQN(Informed):
 
     def _entered(self, meta: Meta, lifetimes: Lifetime, told: Float[Array, "B n F"]) -> Meta:
         """With these lives in the library, in place of the oldest."""
-        rows = next_rows(meta.library.written, self.tasks, self.library)
-        new = (told, lifetimes.last.inner.params, earned_in(lifetimes.data)[:, -1])
-        told, params, earned = jax.tree.map(lambda old, x: old.at[rows].set(x), tuple(meta.library[:3]), new)
-        return meta._replace(library=Library(told, params, earned, meta.library.written + self.tasks))
+        return meta._replace(
+            library=added(meta.library, (told, lifetimes.last.inner.params, earned_in(lifetimes.data)[:, -1]))
+        )
 
 
 def earned_in(data: Transition) -> Float[Array, "B K"]:
