@@ -7,9 +7,11 @@ and RMSProp is tried on validation tasks, for each width and length of life anew
 optimiser has one setting for all, that of its preset. Writes `benchmarks/results/optimizers.json`.
 """
 
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 
 import adaptax as ax
@@ -17,13 +19,15 @@ from adaptax.config import replaced
 from adaptax.inner.td import TD
 from adaptax.learners.dqn import DQN
 from adaptax.ops.optimise import lenient
-from adaptax.runs import Run
+from adaptax.ops.statistics import bootstrap_mean, nanmean
 from learning import CACHE, Pair, trained, write
-from starts import ARENAS, SEEDS, Arena, measured
+from starts import ARENAS, SEEDS, areas, lives
 
-RATES = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 CELLS = {"as trained": (64, 10_000), "twice as wide": (128, 10_000), "twice as long": (64, 20_000)}
-WIDTHS, LENGTHS = (8, 16, 32, 64, 128, 256), (2_500, 5_000, 10_000, 20_000, 40_000)
+TRIED = {64: 20_000, 128: 10_000}  # width -> steps of the lives in which rates are tried
+WIDTHS, LONGEST = (16, 32, 64, 128, 256), 40_000
+TASKS = 100
 ALIKE = ("steps", "n_step", "huber", "warm_up")  # what else is not by default where the learned optimiser is at work
 SEED = 100  # of rates; results use seeds 0, 1, 2
 
@@ -37,47 +41,69 @@ class RMSProp(DQN):
         return super().inner._replace(optimiser=lenient(optax.rmsprop(self.inner_lr, decay=0.99)))
 
 
-def lived(runs: list[Run], split: str, seed: int, width: int, steps: int, **tested: Any) -> dict[str, Any]:
-    """Lives of so many steps by networks of so many units."""
-    arena: Arena = ARENAS["cartpole"]._replace(steps=steps)
-    found = measured(arena, runs, split, seed, {"hidden": width} | tested)
-    return {name: found[name] for name in ("area", "area_ci95", "steps_to_enough", "seconds_a_life")}
+class Curves(NamedTuple):
+    """Greedy returns of lives."""
+
+    samples: np.ndarray  # [seeds, N, K]
+    steps: np.ndarray  # [K]
+
+    def area(self, budget: int) -> np.ndarray:
+        """`[seeds, N]`."""
+        return areas(self.samples, self.steps, budget)
+
+
+def summary(samples: np.ndarray, name: str = "area") -> dict[str, Any]:
+    """A mean over lives and its interval."""
+    mean, ci95 = float(samples.mean()), [float(x[0]) for x in bootstrap_mean(samples[..., None])]
+    return {name: mean, f"{name}_ci95": ci95}
 
 
 def main() -> None:
-    """Finds the rates, tests at three places, and goes on to where it breaks."""
+    """Finds the rates, tests in three cells, and goes on to where it breaks."""
     jax.config.update("jax_compilation_cache_dir", str(CACHE))
     env = ax.make("cartpole")
     preset, _ = ax.preset("learned-optimizer", "cartpole")
     same = {name: getattr(preset, name) for name in ALIKE}
-    by_hand = {
-        name: [
-            ax.train(replaced(plain, same, "learner"), env, meta_steps=1, seed=seed, seeds=1) for seed in range(SEEDS)
-        ]
+    alone = lambda learner, seed: ax.train(learner, env, meta_steps=1, seed=seed, seeds=1)
+    runs = {
+        name: [alone(replaced(plain, same, "learner"), seed) for seed in range(SEEDS)]
         for name, plain in (("adam", DQN()), ("rmsprop", RMSProp()))
     }
-    learned = [trained(Pair("learned-optimizer", "cartpole", {}, ""), seed)[0] for seed in range(SEEDS)]
-    cells, best = {}, {}
-    for cell, (width, steps) in CELLS.items():
-        tried = {
-            name: {rate: lived(runs[:1], "validation", SEED, width, steps, inner_lr=rate)["area"] for rate in RATES}
-            for name, runs in by_hand.items()
-        }
-        best[cell] = {name: max(areas, key=areas.__getitem__) for name, areas in tried.items()}
-        found = {
-            name: {"inner_lr": best[cell][name]} | lived(runs, "test", 1, width, steps, inner_lr=best[cell][name])
-            for name, runs in by_hand.items()
-        }
-        cells[cell] = {"width": width, "steps": steps, "rates": tried} | found
-        cells[cell] |= {"learned": lived(learned, "test", 1, width, steps)}
-        print(cell, {name: round(cells[cell][name]["area"], 2) for name in (*by_hand, "learned")}, flush=True)
-    places = [(width, 10_000) for width in WIDTHS] + [(64, steps) for steps in LENGTHS]
-    sweep = []
-    for width, steps in dict.fromkeys(places):
-        adam = lived(by_hand["adam"], "test", 1, width, steps, inner_lr=best["as trained"]["adam"])
-        sweep.append({"width": width, "steps": steps, "adam": adam, "learned": lived(learned, "test", 1, width, steps)})
-        print(sweep[-1], flush=True)
-    write("optimizers", {"cells": cells, "sweep": sweep}, "", "optimizers")
+    runs["learned"] = [trained(Pair("learned-optimizer", "cartpole", {}, ""), seed)[0] for seed in range(SEEDS)]
+
+    @cache
+    def lived(name: str, rate: float | None, width: int, steps: int, split: str = "test") -> Curves:
+        arena, fields = ARENAS["cartpole"]._replace(steps=steps), {"hidden": width}
+        some, seed = (runs[name], 1) if split == "test" else (runs[name][:1], SEED)
+        result, at = lives(arena, some, split, seed, fields | ({"inner_lr": rate} if rate else {}), TASKS)
+        print(name, rate, width, steps, split, round(float(areas(result.samples.phase_return, at, steps).mean()), 2))
+        return Curves(result.samples.phase_return, at)
+
+    cells = {}
+    for cell, (width, budget) in CELLS.items():
+        cells[cell] = found = {"width": width, "steps": budget, "rates": {}}
+        longest = LONGEST if width == 64 else budget
+        learned = lived("learned", None, width, longest).area(budget)
+        for name in ("adam", "rmsprop"):
+            tried = {rate: lived(name, rate, width, TRIED[width], "validation").area(budget).mean() for rate in RATES}
+            best = max(tried, key=tried.__getitem__)
+            test = lived(name, best, width, longest).area(budget)
+            found["rates"][name] = {rate: float(area) for rate, area in tried.items()}
+            found[name] = {"inner_lr": best} | summary(test) | summary(learned - test, "behind")
+        found["learned"] = summary(learned)
+    rate = cells["as trained"]["adam"]["inner_lr"]
+    both = (("adam", rate), ("learned", None))
+    widths = [
+        {"width": width} | {name: summary(lived(name, rate, width, 10_000).area(10_000)) for name, rate in both}
+        for width in WIDTHS
+    ]
+    long = {}
+    for name, rate in both:
+        curves = lived(name, rate, 64, LONGEST)
+        low, high = bootstrap_mean(curves.samples)
+        long[name] = {"phase_return": nanmean(curves.samples).round(3).tolist(), "ci95": [low.tolist(), high.tolist()]}
+        long["steps"] = curves.steps.tolist()
+    write("optimizers", {"tasks": TASKS, "cells": cells, "widths": widths, "long": long}, "", "optimizers")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def oracle(arena: Arena, split: str, seed: int) -> float:
 
 
 def lives(
-    arena: Arena, runs: list[Run], split: str, seed: int, tested: dict[str, Any] | None
+    arena: Arena, runs: list[Run], split: str, seed: int, tested: dict[str, Any] | None, tasks: int = TASKS
 ) -> tuple[ax.Evaluation, np.ndarray]:
     """Lives of all seeds up to the budget, and the environment steps at which they are judged."""
     (tester,), env, _ = elsewhere(runs[0], None, tested, "best")
@@ -115,7 +115,7 @@ def lives(
     phases = math.ceil(arena.steps / (schedule.steps * schedule.copies))
     episodes = max(1, phases * schedule.steps // env.episode_steps)
     results = [
-        ax.evaluate(run, split=split, tasks=TASKS, episodes=episodes, seed=seed, env=env, learner_fields=tested)
+        ax.evaluate(run, split=split, tasks=tasks, episodes=episodes, seed=seed, env=env, learner_fields=tested)
         for run in runs
     ]
     joint = together(results)._replace(seconds=min(result.seconds for result in results))
