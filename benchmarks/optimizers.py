@@ -89,7 +89,7 @@ def main() -> None:
             best = max(tried, key=tried.__getitem__)
             test = lived(name, best, width, longest).area(budget)
             found["rates"][name] = {rate: float(area) for rate, area in tried.items()}
-            found[name] = {"inner_lr": best} | summary(test) | summary(learned - test, "behind")
+            found[name] = {"inner_lr": best} | summary(test) | summary(learned - test, "gain")
         found["learned"] = summary(learned)
     rate = cells["as trained"]["adam"]["inner_lr"]
     both = (("adam", rate), ("learned", None))

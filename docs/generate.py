@@ -362,6 +362,8 @@ def draw_claims() -> None:
             draw(figure(found), f"claim-{name}.svg")
     for name, found in seven.results(ROOT / "benchmarks" / "results").items():
         draw(seven.starts_figure(found), f"starts-{name}.svg")
+    if found := seven.optimizers(ROOT / "benchmarks" / "results"):
+        draw(seven.optimizers_figure(found), "optimizers.svg")
 
 
 def draw_pictures(runs: list[str]) -> None:
