@@ -16,6 +16,7 @@ from adaptax.inner.informed import Informed
 from adaptax.inner.replay import added
 from adaptax.inner.td import TD, Learning
 from adaptax.nn.siamese import Siamese, siamese
+from adaptax.ops.batching import where_any
 from adaptax.ops.moments import Moments, normalised, nothing_seen, seen
 from adaptax.ops.optimise import clipped_adam
 from adaptax.ops.returns import sequence_returns
@@ -286,10 +287,14 @@ class MetricDQN(Informed):
         """What goes on after a phase of a life of use: the best entry as it is known by then, while attempts last."""
         now, come = inner.told, self._begun(data)
         inner = super().adapt(meta, inner._replace(told=now.told), data, key)
-        known = self.attempt(self.expected(meta, inner.told), inner.told)
-        tried = self.attempt(self.corrected(meta, now, earned_in_phase(data)), now.told)
+
+        def chosen() -> Attempts:
+            known = self.attempt(self.expected(meta, inner.told), inner.told)
+            tried = self.attempt(self.corrected(meta, now, earned_in_phase(data)), now.told)
+            return where(come == 0, known, tried)
+
         trying = (come >= 1) & (come <= self.attempts)
-        now = where(come == 0, known, where(trying, tried, now))
+        now = where_any(trying | (come == 0), chosen, now)
         entry = jax.tree.map(lambda x: x[now.entry], meta.library.params)
         begun = self.inner.again(where(meta.library.written > 0, entry, meta.first), ())._replace(told=now)
         return where(trying, begun, inner._replace(replay=(), told=now))._replace(replay=inner.replay)
