@@ -59,7 +59,7 @@ TD_CARTPOLE: Fields = {"inner_lr": 3e-3, "n_step": 3, "huber": 100.0}
 # Networks made from what is known of a task: many small outer steps, and the best of them on validation tasks is kept.
 CONDITIONED: Fields = {"tasks": 64, "outer_updates": 16, "outer_polyak": 0.02, "meta_steps": 300}
 # Training lives as long as those of a test: steps that suit the first thousand updates are too large for the next.
-BY_UNROLLS: Fields = {"meta_steps": 300, "tasks": 16, "phases": 3, "segments": 33, "learning_rate": 3e-3}
+BY_UNROLLS: Fields = {"meta_steps": 300, "tasks": 16, "phases": 3, "segments": 33, "learning_rate": 1e-2}
 PENDULUM: Fields = {"discount": 0.9, "gae_lambda": 0.9}
 PENDULUM_MAML: Fields = MAML | PENDULUM | {"meta_steps": 300, "outer_loss": "ppo", "epochs": 4}
 CARTPOLE_META: Fields = TD_CARTPOLE | CONDITIONED | {"condition": "film", "learning_rate": 1e-3}
@@ -214,7 +214,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
         "default": TD_CARTPOLE
         | {"meta_steps": 160, "phases": 2, "members": 8, "trace": 0.9, "epsilon": 0.05, "last_epsilon": 0.02}
     },
-    ("learned-optimizer", "cartpole"): {"default": TD_CARTPOLE | BY_UNROLLS | {"steps": 100}},
+    ("learned-optimizer", "cartpole"): {"default": TD_CARTPOLE | BY_UNROLLS | {"steps": 100, "inner_lr": 1e-3}},
     ("scratch", "cartpole"): {"default": ALONE | CARTPOLE | {"inner_lr": 0.1, "inner_decay": 0.0}},
     ("multi-task", "cartpole"): {
         "default": POLICY | CARTPOLE | {"meta_steps": 200, "inner_lr": 1.0, "learning_rate": 1e-2}
