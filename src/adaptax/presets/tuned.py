@@ -176,8 +176,8 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("hyper-dqn", "cartpole"): {"default": CARTPOLE_HYPER, "not-told": CARTPOLE_HYPER | {"features": "statistics"}},
     ("metric-dqn", "cartpole"): {"default": CARTPOLE_METRIC, "not-told": CARTPOLE_METRIC | {"features": "statistics"}},
     ("dqn", "maze"): {"default": TD_MAZE | {"meta_steps": 1}},
-    ("warm-start", "maze"): {"default": TD_MAZE | {"meta_steps": 300, "phases": 40, "rate": 0.1}},
-    ("q-init", "maze"): {"default": TD_MAZE | {"meta_steps": 60, "phases": 20, "method": "reptile"}},
+    ("warm-start", "maze"): {"default": TD_MAZE | {"meta_steps": 300, "phases": 20, "rate": 0.1}},
+    ("q-init", "maze"): {"default": TD_MAZE | {"meta_steps": 60, "phases": 40, "method": "reptile"}},
     ("meta-dqn", "maze"): {"default": MAZE_META | {"condition": "film", "learning_rate": 1e-3}},
     # from the steps of a first phase; there is much to keep, and little to plan
     ("meta-dqn", "tabular-mdp"): {
