@@ -188,7 +188,7 @@ def test_a_callback_that_raises_leaves_the_reason(tmp_path: Path) -> None:
 def test_a_second_ctrl_c_ends_at_once_and_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def pressed(*_: Any) -> Iterator:
         for _press in range(2):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)  # in this thread: another one would leave it asleep, and late to hear it
             time.sleep(2 * SAME)
         yield
 
