@@ -155,7 +155,7 @@ def alive(learner: Selector, meta: Any) -> Any:
 
 @pytest.mark.parametrize("best", [0, 1])
 def test_the_member_of_the_least_predicted_loss_acts_and_td_goes_on_from_it(best):
-    learner = bound(epsilon=0.0, last_epsilon=0.0, warm_up=100, replay=500, inner_lr=1e-12)
+    learner = bound(choosing_epsilon=0.0, epsilon=0.0, last_epsilon=0.0, warm_up=100, replay=500, inner_lr=1e-12)
     meta = convinced(learner, [1.0, 0.0] if best else [0.0, 1.0])
     life, longer = alive(learner, meta), learner.schedule()._replace(phases=9)
     pool = [jax.tree.map(lambda x, i=i: x[i], meta.params["pool"]) for i in range(2)]
@@ -171,6 +171,17 @@ def test_the_member_of_the_least_predicted_loss_acts_and_td_goes_on_from_it(best
     _, later = live_phase(learner, ENV, swapped, first, longer, True)  # the pool no longer matters
     greedy = jax.vmap(jax.vmap(lambda x: learner.inner.values(pool[best], x).argmax()))(later.step.observation)
     np.testing.assert_array_equal(later.action, greedy)
+
+
+def test_who_has_chosen_a_member_explores_anew_and_a_pool_of_policies_never_does():
+    fields = {"choosing_epsilon": 0.1, "epsilon": 0.5, "last_epsilon": 0.2, "epsilon_steps": 100.0, "warm_up": 40}
+    learner = bound(**fields)
+    meta = learner.deployed(learner.init(jax.random.key(0)))
+    shares = [float(learner.explored_share(meta, jnp.asarray(lived))) for lived in (0, 39, 40, 90, 140, 500)]
+    np.testing.assert_allclose(shares, [0.1, 0.1, 0.5, 0.35, 0.2, 0.2], rtol=1e-6)
+    policies = bound(**fields, pool="policies")
+    meta = policies.deployed(policies.init(jax.random.key(0)))
+    np.testing.assert_allclose([policies.explored_share(meta, jnp.asarray(lived)) for lived in (0, 500)], 0.1)
 
 
 @pytest.mark.parametrize("pool", ["q-networks", "policies"])
@@ -213,7 +224,7 @@ def test_policies_want_discrete_actions():
     assert said == "policies with softmax choose among discrete actions, and this environment's are continuous"
 
 
-SIZES = {"tasks": 32, "members": 2, "hidden": 16, "recurrent": 16, "phases": 1, "discount": 0.9, "epsilon": 0.05}
+SIZES = {"tasks": 32, "members": 2, "hidden": 16, "recurrent": 16, "phases": 1, "discount": 0.9}
 
 
 @pytest.mark.usefixtures("unvalidated")
@@ -224,7 +235,7 @@ def test_each_member_owns_an_end_and_the_past_tells_which(pool):
     Q-networks of seeds 0, 1 and 2 return 1.0, 1.0 and 1.0 from the third episode on; charged for the TD error, 0.6, 0.5
     and 0.3, though the members own an end each.
     """
-    learner = Selector(pool=pool, last_epsilon=0.05, learning_rate=1e-2, **SIZES)
+    learner = Selector(pool=pool, learning_rate=1e-2, **SIZES)
     run = ax.train(learner, Corridor(), meta_steps=60, log_every=60)
     lives = ax.record(run, tasks=200, checkpoint="last")
     meta = jax.tree.map(lambda x: x[0], run.meta("last"))

@@ -99,8 +99,10 @@ class Selector(ByTD):
         minibatches: Parts of a pass.
         learning_rate: Step size of Adam in the outer loop, falling linearly to zero over the training.
         max_gradient: Global norm that outer gradients are clipped to.
-        epsilon: Share of random actions at birth, once the training is over.
+        choosing_epsilon: Share of random actions while members are chosen. Many of them mislead: of returns that they
+            lower, a member that expects little has the least error.
         random_until: Part of the training over which this share falls from 1.
+        epsilon: Share of random actions when TD learning begins.
 
     References:
         Guzman-Rivera, Batra & Kohli, 2012, "Multiple Choice Learning", NIPS; Lee et al., 2016, arXiv:1606.07839 (the
@@ -128,8 +130,9 @@ class Selector(ByTD):
     minibatches: Count = 4
     learning_rate: Positive = 1e-3
     max_gradient: Positive = 10.0
-    epsilon: Fraction = 0.1
+    choosing_epsilon: Fraction = 0.05
     random_until: Fraction = 0.5
+    epsilon: Fraction = 0.3
 
     learns_in_training = False
 
@@ -218,8 +221,11 @@ class Selector(ByTD):
         return action, Carry(memory, held, carry.lived + 1), Acted(predicted, member)
 
     def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
-        """Early in the training, more."""
-        return more_at_first(self.inner.explored(lived), meta.updates, self.random_until * self.meta_steps)
+        """Early in the training, more; and again when TD learning begins, to find out what members do not know."""
+        learning = lived - self.warm_up
+        later = self.inner.explored(learning) if self.pool == "q-networks" else self.choosing_epsilon
+        share = jnp.where(learning < 0, self.choosing_epsilon, later)
+        return more_at_first(share, meta.updates, self.random_until * self.meta_steps)
 
     def learn(self, meta: Meta, inner: Inner, data: Transition, key: PRNGKey) -> Inner:
         """One update of the network; the first is made from the member whose predicted losses were least."""
