@@ -25,8 +25,9 @@ from starts import ARENAS, SEEDS, areas, lives
 
 RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 CELLS = {"as trained": (64, 10_000), "twice as wide": (128, 10_000), "twice as long": (64, 20_000)}
-TRIED = {64: 20_000, 128: 10_000}  # width -> steps of the lives in which rates are tried
-WIDTHS, LONGEST = (16, 32, 64, 128, 256), 40_000
+WIDTHS = (16, 32, 64, 128, 256)
+STEPS = {"validation": {64: 20_000}, "test": {64: 40_000}}  # width -> steps of a life, where more than SHORT
+SHORT = 10_000
 TASKS = 100
 ALIKE = ("steps", "n_step", "huber", "warm_up")  # what else is not by default where the learned optimiser is at work
 SEED = 100  # of rates; results use seeds 0, 1, 2
@@ -72,34 +73,35 @@ def main() -> None:
     runs["learned"] = [trained(Pair("learned-optimizer", "cartpole", {}, ""), seed)[0] for seed in range(SEEDS)]
 
     @cache
-    def lived(name: str, rate: float | None, width: int, steps: int, split: str = "test") -> Curves:
-        arena, fields = ARENAS["cartpole"]._replace(steps=steps), {"hidden": width}
+    def lived(name: str, rate: float | None, width: int, split: str = "test") -> Curves:
+        arena = ARENAS["cartpole"]._replace(steps=STEPS[split].get(width, SHORT))
         some, seed = (runs[name], 1) if split == "test" else (runs[name][:1], SEED)
-        result, at = lives(arena, some, split, seed, fields | ({"inner_lr": rate} if rate else {}), TASKS)
-        print(name, rate, width, steps, split, round(float(areas(result.samples.phase_return, at, steps).mean()), 2))
-        return Curves(result.samples.phase_return, at)
+        fields = {"hidden": width} | ({"inner_lr": rate} if rate else {})
+        result, steps = lives(arena, some, split, seed, fields, TASKS)
+        curves = Curves(result.samples.phase_return, steps)
+        print(name, rate, width, split, round(float(curves.area(SHORT).mean()), 2))
+        return curves
 
     cells = {}
     for cell, (width, budget) in CELLS.items():
         cells[cell] = found = {"width": width, "steps": budget, "rates": {}}
-        longest = LONGEST if width == 64 else budget
-        learned = lived("learned", None, width, longest).area(budget)
+        learned = lived("learned", None, width).area(budget)
         for name in ("adam", "rmsprop"):
-            tried = {rate: lived(name, rate, width, TRIED[width], "validation").area(budget).mean() for rate in RATES}
+            tried = {rate: lived(name, rate, width, "validation").area(budget).mean() for rate in RATES}
             best = max(tried, key=tried.__getitem__)
-            test = lived(name, best, width, longest).area(budget)
+            test = lived(name, best, width).area(budget)
             found["rates"][name] = {rate: float(area) for rate, area in tried.items()}
             found[name] = {"inner_lr": best} | summary(test) | summary(learned - test, "gain")
         found["learned"] = summary(learned)
     rate = cells["as trained"]["adam"]["inner_lr"]
     both = (("adam", rate), ("learned", None))
     widths = [
-        {"width": width} | {name: summary(lived(name, rate, width, 10_000).area(10_000)) for name, rate in both}
+        {"width": width} | {name: summary(lived(name, rate, width).area(SHORT)) for name, rate in both}
         for width in WIDTHS
     ]
     long = {}
     for name, rate in both:
-        curves = lived(name, rate, 64, LONGEST)
+        curves = lived(name, rate, 64)
         low, high = bootstrap_mean(curves.samples)
         long[name] = {"phase_return": nanmean(curves.samples).round(3).tolist(), "ci95": [low.tolist(), high.tolist()]}
         long["steps"] = curves.steps.tolist()

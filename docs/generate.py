@@ -29,6 +29,7 @@ import optimal  # noqa: E402 (beside this script)
 import recovery  # noqa: E402
 import seven  # noqa: E402
 import similar  # noqa: E402
+from committed import committed  # noqa: E402
 
 SECTIONS = ("Attributes", "Example", "References", "Differences from the paper")
 SPENT = ("seeds", "million steps", "seconds of training")
@@ -299,9 +300,9 @@ def speed_page(data: dict[str, Any]) -> str:
 
 def pages(results: Path = ROOT / "benchmarks" / "results") -> dict[str, str]:
     """Path below `docs/` -> text of every generated page."""
-    found, speed = {}, results / "speed.json"
-    if speed.exists():
-        found["speed.md"] = speed_page(json.loads(speed.read_text(encoding="utf-8")))
+    found = {}
+    if speed := committed(results, "speed"):
+        found["speed.md"] = speed_page(speed)
     found["optimal.md"] = optimal.page(results, table)
     if (results / "reliability.json").exists():
         found["recovery.md"] = recovery.page(results, table)
@@ -362,7 +363,7 @@ def draw_claims() -> None:
             draw(figure(found), f"claim-{name}.svg")
     for name, found in seven.results(ROOT / "benchmarks" / "results").items():
         draw(seven.starts_figure(found), f"starts-{name}.svg")
-    if found := seven.optimizers(ROOT / "benchmarks" / "results"):
+    if found := committed(ROOT / "benchmarks" / "results", "optimizers"):
         draw(seven.optimizers_figure(found), "optimizers.svg")
 
 

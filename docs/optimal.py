@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from adaptax.report.style import COLOURS, INK, MUTED, RC
+from committed import committed
 
 ROWS = {  # result -> words
     "rl2-bernoulli-bandit-5": "5 Bernoulli arms, 10 pulls",
@@ -55,9 +56,8 @@ def rows(results: Path) -> list[list[str]]:
     """One row for each result that there is."""
     found = []
     for name, words in ROWS.items():
-        path = results / f"{name}.json"
-        if path.exists():
-            found.append(row(words, json.loads(path.read_text(encoding="utf-8")), path.name))
+        if data := committed(results, name):
+            found.append(row(words, data, f"{name}.json"))
     return found
 
 
@@ -98,8 +98,7 @@ HEAD = [
 
 def claim(results: Path, name: str) -> dict[str, Any] | None:
     """One of the committed claims."""
-    path = results / f"claim-{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return committed(results, f"claim-{name}")
 
 
 def page(results: Path, table: Any) -> str:

@@ -1,6 +1,5 @@
 """The page "Seven ways to start a Q-network" and its pictures, from `benchmarks/results/starts-*.json`."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from adaptax.report.style import COLOURS, INK, MUTED, RC
+from committed import committed
 
 ARENAS = {"cartpole": "Cart-pole", "maze": "Mazes of 3 rooms a side", "maze-4": "Mazes of 4 rooms a side"}
 WAYS = {  # learner -> what is carried from task to task
@@ -85,8 +85,7 @@ python benchmarks/starts.py cartpole
 
 def results(folder: Path) -> dict[str, dict[str, Any]]:
     """Arena -> its JSON, for those that were measured."""
-    paths = {name: folder / f"starts-{name}.json" for name in ARENAS}
-    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+    return {name: data for name in ARENAS if (data := committed(folder, f"starts-{name}"))}
 
 
 def page(folder: Path, table: Callable[[list[str], list[list[str]]], str]) -> str | None:
@@ -108,8 +107,7 @@ def explored(folder: Path, table: Callable[[list[str], list[list[str]]], str]) -
     head = ["", "steps", "the network", "the best of the same steps", "share", "who knows the task"]
     rows = []
     for env, words in EXPLORED.items():
-        path = folder / f"explored-{env}.json"
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"steps": []}
+        found = committed(folder, f"explored-{env}") or {"steps": []}
         for i, steps in enumerate(found["steps"]):
             network, best = (f"{found[x]['mean'][i]:.3g}" for x in ("network", "best"))
             share = " / ".join(f"{100 * each[i]:.3g}" for each in found["share_each"])
@@ -118,15 +116,9 @@ def explored(folder: Path, table: Callable[[list[str], list[list[str]]], str]) -
     return EXPLORED_TEXT.format(table=table(head, rows)) if rows else ""
 
 
-def optimizers(folder: Path) -> dict[str, Any] | None:
-    """What was measured of the learned optimiser, if it was."""
-    path = folder / "optimizers.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
 def learned(folder: Path, table: Callable[[list[str], list[list[str]]], str]) -> str:
     """The section on the learned optimiser."""
-    if not (found := optimizers(folder)):
+    if not (found := committed(folder, "optimizers")):
         return ""
     rows = []
     for cell, of in found["cells"].items():

@@ -357,9 +357,8 @@ class MetricDQN(Informed):
 
     def _entered(self, meta: Meta, lifetimes: Lifetime, told: Float[Array, "B n F"]) -> Meta:
         """With these lives in the library, in place of the oldest."""
-        return meta._replace(
-            library=added(meta.library, (told, lifetimes.last.inner.params, earned_in(lifetimes.data)[:, -1]))
-        )
+        new = (told, lifetimes.last.inner.params, earned_in(lifetimes.data)[:, -1])
+        return meta._replace(library=added(meta.library, new))
 
 
 def earned_in(data: Transition) -> Float[Array, "B K"]:
