@@ -91,7 +91,7 @@ STARTS: dict[str, dict[str, Grid]] = {
         "meta-dqn": {"condition": ["concatenation", "film"], "learning_rate": [5e-4, 1e-3]},
         "hyper-dqn": {"learning_rate": [5e-4, 1e-3], "inner_lr": [3e-4, 1e-3]},
         "metric-dqn": {"near": [0.0, 0.5], "trained_from": ["one", "own"]},
-        "selector": {"members": [8, 16], "trace": [0.8, 0.9]},
+        "selector": {"members": [2, 16], "trace": [0.8, 0.9]},
         "learned-optimizer": {"inner_lr": [1e-3, 3e-3], "learning_rate": [3e-3, 1e-2]},
         "rl2": {"entropy": [0.02, 0.06], "learning_rate": [3e-3, 5e-3]},
         "multi-task": {"inner_lr": [0.1, 1.0], "learning_rate": [3e-3, 1e-2]},

@@ -41,7 +41,13 @@ RL2_TABULAR: Fields = {
 RL2_GRID: Fields = {"meta_steps": 1200, "tasks": 512, "discount": 0.97, "gae_lambda": 0.9}
 # Four episodes in a training life: one to find the goal, the others to use it.
 RL2_POINT: Fields = RL2_LONG | {"meta_steps": 375, "tasks": 128, "episodes": 4, "entropy": 0.0}
-RL2_CARTPOLE: Fields = {"meta_steps": 500, "tasks": 64, "across_episodes": False, "gae_lambda": 0.95}
+RL2_CARTPOLE: Fields = {
+    "meta_steps": 300,
+    "tasks": 64,
+    "across_episodes": False,
+    "gae_lambda": 0.95,
+    "value_scale": 30.0,
+}
 
 # Three steps of falling size, and an outer loss on what follows each of them.
 MAML: Fields = {"inner_steps": 3, "inner_decay": 1.0, "outer_phases": "adapted", "tasks": 20}
@@ -205,15 +211,9 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
         "not-told": MAZE_HYPER | {"meta_steps": 600, "features": "statistics", "exploring": 8},
     },
     ("metric-dqn", "maze"): {"default": MAZE_METRIC},
-    ("selector", "maze"): {
-        "default": TD_MAZE
-        | {"meta_steps": 160, "phases": 2, "members": 16, "trace": 0.9, "epsilon": 0.05, "last_epsilon": 0.02}
-    },
+    ("selector", "maze"): {"default": TD_MAZE | {"meta_steps": 160, "phases": 2, "members": 16, "trace": 0.9}},
     ("learned-optimizer", "maze"): {"default": TD_MAZE | BY_UNROLLS},
-    ("selector", "cartpole"): {
-        "default": TD_CARTPOLE
-        | {"meta_steps": 160, "phases": 2, "members": 8, "trace": 0.9, "epsilon": 0.05, "last_epsilon": 0.02}
-    },
+    ("selector", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 160, "phases": 2, "members": 2, "trace": 0.9}},
     ("learned-optimizer", "cartpole"): {"default": TD_CARTPOLE | BY_UNROLLS | {"steps": 100, "inner_lr": 1e-3}},
     ("scratch", "cartpole"): {"default": ALONE | CARTPOLE | {"inner_lr": 0.1, "inner_decay": 0.0}},
     ("multi-task", "cartpole"): {
