@@ -24,7 +24,7 @@ from adaptax.core.trainer import initial_state, meta_step
 from adaptax.measure import draw_tasks
 from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.presets.tuned import TUNED
-from adaptax.references.maze import maze_ways
+from adaptax.references.maze import maze_ways, random_search
 from adaptax.runs import Run, elsewhere
 from flops import flops
 from learning import CACHE, RESULTS, Pair, together, trained, write
@@ -104,6 +104,18 @@ def oracle(arena: Arena, split: str, seed: int) -> float:
         return float(env.episode_steps)
     ways = maze_ways(draw_tasks(env, split, TASKS, seed)[0])
     return float(np.mean(1.0 - 0.01 * (ways - 1)))
+
+
+def luck(arena: Arena) -> dict[str, float]:
+    """Quantiles over mazes: expected steps of random moves until the goal is met. Nobody who is not told learns before.
+
+    On the cart-pole every step pays: none.
+    """
+    env = ax.make(arena.env, **arena.fields)
+    if arena.env != "maze":
+        return {}
+    steps = random_search(draw_tasks(env, "test", TASKS, 1)[0], env.episode_steps)
+    return {str(q): round(float(np.quantile(steps, q)), 1) for q in (0.5, 0.75, 0.9)}
 
 
 def lives(
@@ -207,6 +219,7 @@ def main() -> None:
         found = compare(options.arena, entry)
         kept = json.loads(path.read_text())["entries"] if path.exists() else {}
         head = {"environment": arena.env, "environment_fields": arena.fields, "budget": arena.steps, "tasks": TASKS}
+        head["luck"] = luck(arena)
         write(path.stem, head | {"entries": kept | {entry: found}}, options.arena, "starts")
         short = {split: [found[split]["steps_to_enough"], round(found[split]["area"], 3)] for split in ("test", "ood")}
         print(entry, short, found["test"]["phase_return"][:3], found["train_seconds"], flush=True)

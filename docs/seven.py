@@ -169,10 +169,20 @@ def arena(name: str, data: dict[str, Any], table: Callable[[list[str], list[list
         [
             f"## {ARENAS[name]}",
             f"![Return against environment steps in new tasks: {ARENAS[name]}](images/starts-{name}.svg)",
-            f"The oracle earns {oracle:.3g}. [All numbers](../benchmarks/results/starts-{name}.json).",
+            f"The oracle earns {oracle:.3g}. {luck(data)}[All numbers](../benchmarks/results/starts-{name}.json).",
             table(head, rows),
             NOTES.get(name, ""),
         ]
+    )
+
+
+def luck(data: dict[str, Any]) -> str:
+    """What must happen before anything can be learned, where reward is rare."""
+    if not (found := data.get("luck")):
+        return ""
+    return (
+        f"Until random actions meet the goal for the first time, {found['0.5']:,.0f} steps go by in the median maze, "
+        f"{found['0.9']:,.0f} or more in every tenth (expected, exact); who is not told the maze cannot learn sooner. "
     )
 
 

@@ -1,9 +1,10 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adaptax.envs.maze import Maze
+from adaptax.envs.maze import Maze, MazeTask
 from adaptax.references import references
-from adaptax.references.maze import UNREACHABLE, depth_first, maze_ways, steps_to
+from adaptax.references.maze import UNREACHABLE, depth_first, maze_ways, random_search, steps_to
 from lives import by_map, downhill, draw, lived
 
 
@@ -48,3 +49,13 @@ def test_the_largest_maze_can_be_searched_in_one_episode():
     env = Maze()
     found, _ = depth_first(draw(env, "ood", 2000), 0)
     assert 80 < found.max() <= env.episode_steps
+
+
+@pytest.mark.parametrize(("horizon", "expected"), [(10_000, 15), (2, 50)])
+def test_random_moves_along_a_corridor_meet_its_end(horizon, expected):
+    # of five moves one leads on, one back from the middle: x = 5 + (2.5 + x / 2); of episodes of two steps 1 in 25
+    # arrives
+    walls = np.ones((1, 3, 5), bool)
+    walls[0, 1, 1:4] = False
+    task = MazeTask(jnp.asarray(walls), jnp.array([[1, 1]]), jnp.array([[3, 1]]))
+    assert random_search(task, horizon) == pytest.approx(expected, rel=1e-3)

@@ -1,7 +1,7 @@
 """Mazes: shortest ways, and a search that remembers."""
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from adaptax.envs.cells import MOVES
 from adaptax.envs.maze import GOAL_REWARD, STEP_REWARD, Maze, MazeTask
@@ -66,6 +66,26 @@ def depth_first(tasks: MazeTask, seed: int) -> tuple[Int[np.ndarray, " N"], Int[
     walls, start, goal = (np.asarray(x) for x in tasks)
     found = [_searched(*one, rng) for one in zip(walls, start, goal, strict=True)]
     return np.array([steps for steps, _ in found]), np.array([way for _, way in found])
+
+
+def random_search(tasks: MazeTask, horizon: int) -> Float[np.ndarray, " N"]:
+    """Expected steps until random moves first meet the goal, in episodes of `horizon` steps from the start.
+
+    Exact: the walk's distribution is followed through one episode, and episodes are alike until one arrives.
+    """
+    walls, start, goal = (np.asarray(x) for x in tasks)
+    which = np.arange(len(walls))
+    there = np.zeros(walls.shape)
+    there[which, start[:, 1], start[:, 0]] = 1.0
+    lasted = np.zeros(len(walls))  # expected steps of an episode
+    for _ in range(horizon):
+        lasted += there.sum((1, 2))
+        # nobody stands on the outer wall, so a roll carries nothing around
+        ahead = [np.roll(there, (up, right), (1, 2)) for right, up in MOVES]
+        stays = sum(np.roll(walls, (-up, -right), (1, 2)) for right, up in MOVES)
+        there = (there * stays + sum(ahead) * ~walls) / len(MOVES)
+        there[which, goal[:, 1], goal[:, 0]] = 0.0
+    return lasted / (1.0 - there.sum((1, 2)))
 
 
 def _searched(walls: np.ndarray, start: np.ndarray, goal: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
