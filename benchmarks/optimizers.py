@@ -77,8 +77,7 @@ def main() -> None:
         arena = ARENAS["cartpole"]._replace(steps=STEPS[split].get(width, SHORT))
         some, seed = (runs[name], 1) if split == "test" else (runs[name][:1], SEED)
         fields = {"hidden": width} | ({"inner_lr": rate} if rate else {})
-        result, steps = lives(arena, some, split, seed, fields, TASKS)
-        curves = Curves(result.samples.phase_return, steps)
+        curves = Curves(*lives(arena, some, split, seed, fields, TASKS)[:2])
         print(name, rate, width, split, round(float(curves.area(SHORT).mean()), 2))
         return curves
 

@@ -120,19 +120,30 @@ def luck(arena: Arena) -> dict[str, float]:
 
 def lives(
     arena: Arena, runs: list[Run], split: str, seed: int, tested: dict[str, Any] | None, tasks: int = TASKS
-) -> tuple[ax.Evaluation, np.ndarray]:
-    """Lives of all seeds up to the budget, and the environment steps at which they are judged."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Greedy returns `[S, N, K]` in lives up to the budget, the environment steps `[K]` before each, and seconds.
+
+    A life that is one long phase is judged at its two ends: it is lived to other lengths too.
+    """
     (tester,), env, _ = elsewhere(runs[0], None, tested, "best")
     schedule = tester.schedule()
     phases = math.ceil(arena.steps / (schedule.steps * schedule.copies))
     episodes = max(1, phases * schedule.steps // env.episode_steps)
-    results = [
-        ax.evaluate(run, split=split, tasks=tasks, episodes=episodes, seed=seed, env=env, learner_fields=tested)
-        for run in runs
-    ]
-    joint = together(results)._replace(seconds=min(result.seconds for result in results))
-    length = tester.schedule(episodes)
-    return joint, np.arange(length.phases + 1) * length.steps * length.copies
+
+    def judged(episodes: int) -> tuple[np.ndarray, np.ndarray, float]:
+        results = [
+            ax.evaluate(run, split=split, tasks=tasks, episodes=episodes, seed=seed, env=env, learner_fields=tested)
+            for run in runs
+        ]
+        length = tester.schedule(episodes)
+        steps = np.arange(length.phases + 1) * length.steps * length.copies
+        return together(results).samples.phase_return, steps, min(result.seconds for result in results)
+
+    curves, steps, seconds = judged(episodes)
+    while schedule.phases == 1 and (episodes := episodes // 2):
+        sooner, at, _ = judged(episodes)
+        curves, steps = np.concatenate([sooner, curves[..., 1:]], -1), np.concatenate([at, steps[1:]])
+    return curves, steps, seconds
 
 
 def areas(curves: np.ndarray, steps: np.ndarray, budget: int) -> np.ndarray:
@@ -152,8 +163,8 @@ def measured(
     arena: Arena, runs: list[Run], split: str, seed: int = 1, tested: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """The curve of a split and what it says."""
-    result, steps = lives(arena, runs, split, seed, tested)
-    samples, best = result.samples.phase_return, oracle(arena, split, seed)
+    samples, steps, seconds = lives(arena, runs, split, seed, tested)
+    best = oracle(arena, split, seed)
     mean, (low, high) = nanmean(samples), bootstrap_mean(samples)
     area = areas(samples, steps, arena.steps)
     to = lambda curve: steps_to(curve, steps, ENOUGH * best, arena.steps)
@@ -166,7 +177,7 @@ def measured(
         "steps_to_enough_each": [to(curve) for curve in nanmean(samples, (1,))],
         "area": float(area.mean()),
         "area_ci95": [float(x[0]) for x in bootstrap_mean(area[..., None])],
-        "seconds_a_life": round(result.seconds / TASKS, 4),
+        "seconds_a_life": round(seconds / TASKS, 4),
     }
 
 
