@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 import adaptax as ax
+from adaptax.config import replaced
 from adaptax.core.env import Environment
 from adaptax.core.learner import traced
 from adaptax.core.lifetime import born, live_phase
@@ -25,7 +26,7 @@ from adaptax.measure import draw_tasks
 from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.presets.tuned import TUNED
 from adaptax.references.maze import maze_ways, random_search
-from adaptax.runs import Run, elsewhere
+from adaptax.runs import Run, elsewhere, values_of
 from flops import flops
 from learning import CACHE, RESULTS, Pair, together, trained, write
 from shuffled import Shuffled
@@ -181,21 +182,24 @@ def measured(
     }
 
 
-def cost(run: Run, arena: Arena, tested: dict[str, Any] | None = None) -> dict[str, float]:
-    """Operations to train, and in a life to the budget."""
-    (tester,), env, metas = elsewhere(run, None, tested, "best")
-    assert isinstance(env, Environment)
-    learner, schedule = traced(run.learner), tester.schedule()._replace(phases=10**6)  # longer than those of a training
-    state = jax.eval_shape(lambda key: initial_state(learner, env, key), jax.random.key(0))
-    meta, key = jax.tree.map(lambda x: x[0], metas), jax.random.key(0)
+def cost(learner: Any, env: Environment, arena: Arena, tested: dict[str, Any] | None = None) -> dict[str, float]:
+    """Operations to train so many meta-steps as the learner is bound to, and in a life to the budget."""
+    tester, meta_steps, key = traced(replaced(learner, tested or {}, "learner")), learner.meta_steps, jax.random.key(0)
+    learner, schedule = traced(learner), tester.schedule()
+    schedule = schedule._replace(phases=math.ceil(arena.steps / (schedule.steps * schedule.copies)))
+    state = jax.eval_shape(lambda key: initial_state(learner, env, key), key)
+    meta = jax.eval_shape(tester.deployed, state.meta)
     birth = lambda meta, key: born(tester, env, meta, env.tasks.train(key), key, schedule.copies)
     phase = lambda meta, life: live_phase(tester, env, meta, life, schedule, True)
     lived = meta, jax.eval_shape(birth, meta, key)
-    later = arena.steps / (schedule.steps * schedule.copies) - 1
-    # what is learned of a task at the end of the first phase, and not of later ones, stands in a branch
-    life = flops(birth, meta, key) + flops(phase, *lived) + later * flops(phase, *lived, branch=min)
+    # what is found out of a task at the end of a phase, in the first ones only, stands in a branch
+    finding = min(
+        schedule.phases, getattr(tester, "attempts", 0) + (0 if getattr(tester, "is_told", True) else tester.exploring)
+    )
+    life = flops(birth, meta, key) + finding * flops(phase, *lived)
+    life += (schedule.phases - finding) * flops(phase, *lived, branch=min)
     one = flops(lambda state: meta_step(learner, env, state), state)
-    return {"train_flops": one * run.settings.meta_steps, "life_flops": life}
+    return {"train_flops": one * meta_steps, "life_flops": life}
 
 
 def compare(name: str, entry_name: str) -> dict[str, Any]:
@@ -207,8 +211,10 @@ def compare(name: str, entry_name: str) -> dict[str, Any]:
     env = Shuffled(ax.make(arena.env, **arena.fields)) if entry.shuffled else None
     runs = [trained(pair, seed, env) for seed in range(seeds)]
     first = runs[0][0]
-    made = entry._asdict() | {"meta_steps": first.settings.meta_steps, "privileged": first.learner.privileged}
-    spent = {"train_seconds": [seconds for _, seconds in runs], **cost(first, arena, entry.tested)}
+    learner = first.learner.bind(first.env.spec(), first.settings.meta_steps)
+    made = entry._asdict() | {"meta_steps": first.settings.meta_steps, "privileged": learner.privileged}
+    made["fields"] = values_of(learner)
+    spent = {"train_seconds": [seconds for _, seconds in runs], **cost(learner, first.env, arena, entry.tested)}
     found = {split: measured(arena, [run for run, _ in runs], split, tested=entry.tested) for split in ("test", "ood")}
     return made | {"seeds": seeds} | spent | found
 

@@ -162,8 +162,9 @@ def main() -> None:
         assert len(tried) == TRIALS.get(options.env, 6)
         best = max((t for t in tried if t["score"] is not None), key=lambda t: t["score"])["fields"]
         kept = json.loads(path.read_text()) if path.exists() else {}
-        kept |= {"command": f"python benchmarks/tuning.py {options.env}", "seed": SEED, "machine": machine()}
-        kept[learner] = {"best": best, "trials": tried}
+        command = f"python benchmarks/tuning.py {options.env} {learner}{' --starts' if options.starts else ''}"
+        kept |= {"seed": SEED, "machine": machine()}
+        kept[learner] = {"command": command, "best": best, "trials": tried}
         path.write_text(json.dumps(kept, indent=1) + "\n")
         print(learner, "best", best, flush=True)
 

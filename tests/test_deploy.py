@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import adaptax as ax
+from adaptax import testing
 from adaptax.config import checked_arguments
 from adaptax.core.evaluate import examine
 from adaptax.core.learner import traced
@@ -111,6 +112,15 @@ def test_an_adapted_agent_can_be_kept_and_taken_up_again(tmp_path: Path) -> None
         one.act(np.zeros(1), explore=False)
         one.observe(np.zeros(1), 0.0, True, False)
     np.testing.assert_array_equal(again.adapted.carry, life.adapted.carry)
+
+
+def test_a_replay_is_taken_up_in_as_many_copies_as_it_was_kept_of(tmp_path: Path) -> None:
+    small = testing.small(ax.make_learner("dqn"))
+    agents = [newborn(dataclasses.replace(small, copies=copies), GRID, copies) for copies in (2, 1)]
+    agents[0].begin(seed=1).save(tmp_path / "agent")
+    agents[0].begin(adapted=tmp_path / "agent")
+    with pytest.raises(CheckpointError, match=r"in 2 copies, and this .* load the agent with copies=2"):
+        agents[1].begin(adapted=tmp_path / "agent")
 
 
 @pytest.mark.parametrize("learner", [MAML, RL2], ids=["maml", "rl2"])

@@ -20,7 +20,7 @@ from adaptax.core.learner import Learner, traced
 from adaptax.core.lifetime import Life
 from adaptax.core.types import Agent as AgentState
 from adaptax.core.types import PyTree, Schedule, Step, Task, Transition
-from adaptax.errors import ConfigError
+from adaptax.errors import CheckpointError, ConfigError
 from adaptax.evaluation import curve_table, finished, interval_text, number_text, text_of
 from adaptax.fields import Count, Whole
 from adaptax.measure import Samples, draw_tasks, measure, whole_life
@@ -69,7 +69,7 @@ class Agent:
             seed: Of everything random in this life.
             descriptor: The task's features, for learners that are told (`privileged` "always").
             adapted: A file kept by `LifeInHand.save` or `adapt`: start from that state instead of a newborn's. It may
-                come from another number of copies.
+                come from another number of copies, where the learner does not keep what each of them lived.
 
         Raises:
             CheckpointError: the file `adapted` is damaged, or of another agent.
@@ -95,7 +95,13 @@ def _taken_up(path: Path, like: Kept) -> Kept:
     arrays, copies = read(path), like.reward.shape[1]
     rewards = arrays.get(".reward", np.zeros(0))
     lived = rewards.shape[1] if rewards.ndim == 2 else copies
-    found = from_arrays(arrays, _among(like, lived), path)
+    try:
+        found = from_arrays(arrays, _among(like, lived), path)
+    except CheckpointError as error:
+        if lived == copies:
+            raise
+        said = f"{path} is of a life in {lived} copies, and this learner keeps what each of them lived"
+        raise CheckpointError(f"{said}: load the agent with copies={lived}") from error
     return found if lived == copies else _among(found, copies)
 
 

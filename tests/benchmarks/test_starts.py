@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import adaptax as ax
+from adaptax.config import replaced
 from adaptax.measure import draw_tasks
 from adaptax.presets import preset
+from adaptax.runs import values_of
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -59,7 +61,11 @@ def test_what_was_measured_is_what_is_asked_for(path, starts):
     for name, found in data["entries"].items():
         asked = starts.ENTRIES[name]
         assert {field: found.get(field) for field in asked._fields} == asked._asdict(), name
-        assert found["meta_steps"] == preset(asked.learner, arena.env, arena.preset(asked))[1], name
+        learner, meta_steps = preset(asked.learner, arena.env, arena.preset(asked))
+        fields, plain = values_of(replaced(learner, asked.changed or {}, "learner")), found["fields"]
+        idle = {"starts", "search_steps"} if plain.get("search") == "none" and not asked.tested else set()
+        assert found["meta_steps"] == meta_steps, name
+        assert {x: fields[x] for x in fields.keys() - idle} == {x: plain[x] for x in plain.keys() - idle}, name
 
 
 @pytest.mark.parametrize("name", ["maze", "cartpole"])

@@ -91,6 +91,13 @@ def test_replays_that_cannot_fit_are_refused_before_anything_starts(tmp_path, re
     record_property("refused", f"{replays / 1024:,.0f} GiB")
 
 
+@pytest.mark.fault("F55")
+def test_a_library_that_cannot_fit_is_refused_by_its_name(tmp_path):
+    learner = ax.make_learner("metric-dqn", library=100_000_000)
+    with pytest.raises(ResourceError, match=r"the outer state alone does not fit: try a smaller .* or learner.library"):
+        ax.train(learner, ax.make("cartpole"), meta_steps=2, out=tmp_path / "run", progress=None)
+
+
 @pytest.mark.fault("F56")
 @pytest.mark.usefixtures("unvalidated")
 def test_ten_thousand_chunks_leak_nothing(monkeypatch, full, record_property):

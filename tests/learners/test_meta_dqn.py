@@ -74,6 +74,8 @@ def test_a_life_is_not_told_what_training_is_and_deployed_it_descends_from_a_kno
 def test_a_search_without_a_descriptor_is_refused():
     (said,) = MetaDQN(search="td", features="encoder").problems()
     assert said == "search looks for the descriptor, and features is 'encoder': set it to 'descriptor'"
+    (said,) = MetaDQN(search="td", exploring=2).problems()
+    assert said == "search reads one phase, and exploring is 2: set it to 1, and steps higher"
 
 
 @pytest.mark.parametrize("condition", ["concatenation", "film"])

@@ -120,6 +120,29 @@ def test_tries_are_any_entries_or_those_that_seem_good(near):
         assert min(np.bincount(tried, minlength=3)) > 8
 
 
+def test_with_an_asymmetric_distance_what_failed_is_expected_to_fail_again():
+    learner = bound(attempts=2, asymmetric=True)
+    meta = filled(learner, jax.random.normal(jax.random.key(1), (4, 2)), jnp.arange(4.0))
+    meta = meta._replace(worth=seen(meta.worth, jnp.array([[3.0], [5.0], [7.0]])))
+    now = learner.attempt(learner.expected(meta, jnp.zeros((1, 2))), jnp.zeros((1, 2)))
+    after = learner.corrected(meta, now, jnp.asarray(2.0))
+    assert float(after[now.entry]) == pytest.approx((2.0 - 5.0) / np.std([3.0, 5.0, 7.0]), rel=1e-4)
+
+
+def test_what_is_found_out_in_several_phases_is_kept_whether_entries_are_tried_or_not():
+    for attempts in (0, 2):
+        learner = bound(features="statistics", exploring=2, attempts=attempts, near=0.0)
+        state, _ = meta_step(learner, ENV, initial_state(learner, ENV, jax.random.key(0)))
+        meta, task = learner.deployed(state.meta), ENV.tasks.test(jax.random.key(5))
+        life = born(learner, ENV, meta, task, jax.random.key(6), learner.copies)
+        known = [jnp.zeros(learner.told_shape)]
+        for come in range(2):
+            life, lived_through = advance(learner, ENV, meta, life, learner.schedule()._replace(phases=1))
+            known.append(learner.heard(known[-1], jax.tree.map(lambda x: x[0], lived_through.data), come))
+            found = life.agent.inner.told
+            np.testing.assert_allclose(found.told if attempts else found, known[-1], rtol=1e-5)
+
+
 def test_what_an_entry_earned_corrects_what_is_expected_of_those_like_it():
     learner = bound(attempts=2)
     meta = filled(learner, jnp.array([[0.0, 0.0], [0.0, 0.0], [1.0, -1.0]]), jnp.arange(3.0))

@@ -21,6 +21,11 @@ def bound(learner):
     return testing.small(learner).bind(ENV.spec(), 10)
 
 
+def test_a_life_without_a_single_target_is_refused():
+    (said,) = QInit(steps=4, phases=1, warm_up=0, n_step=8, batch=4).bind(ENV.spec()).problems()
+    assert said == "n_step is 8, and a copy lives 4 steps: give it fewer, or more phases"
+
+
 def batches(count, size):
     """Batches of random experience, `[count, size]`, and targets for them."""
     keys = jax.random.split(jax.random.key(1), 4)

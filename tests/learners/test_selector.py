@@ -177,8 +177,10 @@ def test_who_has_chosen_a_member_explores_anew_and_a_pool_of_policies_never_does
     fields = {"choosing_epsilon": 0.1, "epsilon": 0.5, "last_epsilon": 0.2, "epsilon_steps": 100.0, "warm_up": 40}
     learner = bound(**fields)
     meta = learner.deployed(learner.init(jax.random.key(0)))
-    shares = [float(learner.explored_share(meta, jnp.asarray(lived))) for lived in (0, 39, 40, 90, 140, 500)]
-    np.testing.assert_allclose(shares, [0.1, 0.1, 0.5, 0.35, 0.2, 0.2], rtol=1e-6)
+    shares = [float(learner.explored_share(meta, jnp.asarray(lived), True)) for lived in (40, 90, 140, 500)]
+    np.testing.assert_allclose(shares, [0.5, 0.35, 0.2, 0.2], rtol=1e-6)
+    choosing = [float(learner.explored_share(meta, jnp.asarray(lived))) for lived in (0, 39, 500)]
+    np.testing.assert_allclose(choosing, 0.1, err_msg="however long it is, where nothing is learned")
     policies = bound(**fields, pool="policies")
     meta = policies.deployed(policies.init(jax.random.key(0)))
     np.testing.assert_allclose([policies.explored_share(meta, jnp.asarray(lived)) for lived in (0, 500)], 0.1)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from adaptax.ops.returns import discounted_returns, gae
+from adaptax.ops.returns import discounted_returns, gae, sequence_returns
 
 STEPS, COPIES = 6, 2
 reals = arrays(np.float32, (STEPS, COPIES), elements=st.floats(-3, 3, width=32))
@@ -16,6 +16,14 @@ fractions = st.floats(0, 1, width=32)
 def test_returns_by_hand():
     found = discounted_returns(jnp.array([1.0, 2.0, 4.0]), jnp.array([0.5, 0.5, 0.5]), 8.0)
     np.testing.assert_allclose(found, [1 + 0.5 * (2 + 0.5 * 8), 2 + 0.5 * 8, 4 + 0.5 * 8])
+
+
+def test_an_episode_that_was_cut_off_counts_for_no_other():
+    over = jnp.zeros((2, 5), bool).at[0, 2].set(True).at[1, 1].set(True)
+    found = sequence_returns(jnp.ones((2, 5)), over)
+    assert (float(found["life_return"]), float(found["episode_return"])) == (5.0, 2.5)
+    none = sequence_returns(jnp.ones((2, 5)), jnp.zeros((2, 5), bool))
+    assert float(none["episode_return"]) == 5.0, "of what ended nowhere, as much as was lived"
 
 
 def test_returns_stop_where_the_discount_is_zero():

@@ -150,6 +150,7 @@ def adapt(options: asked.Adapt, changes: Changes) -> str:
     if options.json:
         return to_json(result.as_dict() | {"agent": str(kept)})
     given = ", env=..." if name_of(run.env) not in ENVIRONMENTS else ""
+    given += f", copies={options.copies}" if options.copies not in (None, 1) else ""
     load = f'ax.load("{options.run}"{given}).begin(adapted="{kept}")'
     return f"{result.table()}the adapted agent is kept in {kept}\nin Python: {load}"
 

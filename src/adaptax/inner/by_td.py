@@ -94,7 +94,12 @@ class ByTD(Learner):
         return q_network(spec.observation.size, spec.action.size, self.hidden, self.dueling)
 
     def learns_every(self, schedule: Schedule) -> int:
-        """Steps between two updates; who does not live longer than the warm-up makes none, and saves the time."""
+        """Steps between two updates; who does not live longer than the warm-up makes none, and saves the time.
+
+        Nor does a life of the training that is not there to learn in.
+        """
+        if not self.learns_in_training and schedule.phases <= self.schedule().phases:
+            return 0
         return self.update_every if schedule.length * self.lifespan > self.warm_up else 0
 
     def rule(self, meta: PyTree) -> TD:
@@ -146,11 +151,17 @@ class ByTD(Learner):
             wrong.append(f"steps is {self.steps}; it must be a multiple of update_every, {self.update_every}")
         if self.replay < least:
             wrong.append(f"replay is {self.replay}; a batch, n_step and update_every need {least} steps of each copy")
-        if self.spec is not None and self.learns_in_training and not self.learns_every(schedule := self.schedule()):
+        if self.spec is None:
+            return wrong
+        schedule = self.schedule()
+        lived, most = schedule.length * self.lifespan, schedule.phases * schedule.steps * self.lifespan
+        if self.learns_in_training and not self.learns_every(schedule):
             wrong.append(
-                f"warm_up is {self.warm_up}, and a training life has {schedule.length * self.lifespan} steps: nothing "
-                "would be learned; give it more phases, or a shorter warm_up"
+                f"warm_up is {self.warm_up}, and a training life has {lived} steps: nothing would be learned; give it "
+                "more phases, or a shorter warm_up"
             )
+        if self.n_step > most:
+            wrong.append(f"n_step is {self.n_step}, and a copy lives {most} steps: give it fewer, or more phases")
         return wrong
 
     def begin(self, meta: PyTree, key: PRNGKey, descriptor: Array | None) -> tuple[Learning, Int[Array, ""]]:
@@ -187,5 +198,5 @@ def more_at_first(
 
 
 def life_returns(data: Transition) -> Metrics:
-    """Mean reward of lives `[B, K, T, E, ...]` as lived, and of their episodes."""
+    """Mean return of lives `[B, K, T, E, ...]` as lived, and of their episodes."""
     return sequence_returns(sequences(data.reward), sequences(data.terminated | data.truncated))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule
+from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree
 from adaptax.fields import Count, Fraction, Positive
 from adaptax.inner.by_td import life_returns, more_at_first
 from adaptax.inner.informed import Informed
@@ -80,13 +80,7 @@ class Conditioned(Informed):
         wrong = super().problems()
         if self.lives < self.tasks:
             wrong.append(f"lives is {self.lives}; it must hold the {self.tasks} tasks of a meta-step")
-        if self.spec is not None and self.n_step > (most := self.phases * self.phase_steps):
-            wrong.append(f"n_step is {self.n_step}, and {most} steps are kept of a life: give it fewer, or more phases")
         return wrong
-
-    def learns_every(self, schedule: Schedule) -> int:
-        """Steps between two updates in a life that is longer than those of the training, which only act."""
-        return super().learns_every(schedule) if schedule.phases > self.schedule().phases else 0
 
     def init(self, key: PRNGKey) -> Meta:
         """Fresh parameters, and no lives."""

@@ -92,6 +92,8 @@ class MetaDQN(Conditioned):
         wrong = super().problems()
         if self.search != "none" and self.features != "descriptor":
             wrong.append(f"search looks for the descriptor, and features is {self.features!r}: set it to 'descriptor'")
+        if self.search != "none" and self.exploring > 1:
+            wrong.append(f"search reads one phase, and exploring is {self.exploring}: set it to 1, and steps higher")
         return wrong
 
     def fresh(self, key: PRNGKey) -> PyTree:

@@ -250,6 +250,7 @@ class MetricDQN(Informed):
         one = read(meta.library.told[now.entry])
         distance = partial(self.siamese.distance, meta.params["siamese"])
         alike = jnp.exp(-jax.vmap(lambda told: distance(read(told), one))(meta.library.told))
+        alike = alike.at[now.entry].set(1.0)  # an asymmetric distance to itself is not 0
         return now.expected + alike * (normalised(meta.worth, earned[None])[0] - now.expected[now.entry])
 
     def rule(self, meta: Meta) -> TD:
@@ -287,6 +288,7 @@ class MetricDQN(Informed):
         """What goes on after a phase of a life of use: the best entry as it is known by then, while attempts last."""
         now, come = inner.told, self._begun(data)
         inner = super().adapt(meta, inner._replace(told=now.told), data, key)
+        now = now._replace(told=inner.told)
 
         def chosen() -> Attempts:
             known = self.attempt(self.expected(meta, inner.told), inner.told)

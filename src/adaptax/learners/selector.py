@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from adaptax.core.lifetime import where
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
@@ -165,9 +165,8 @@ class Selector(ByTD):
         return meta._replace(optimiser=(), slow=(), updates=jnp.full_like(meta.updates, 2**30))
 
     def learns_every(self, schedule: Schedule) -> int:
-        """Steps between two updates in a life that is longer than those of the training; policies make none."""
-        longer = self.pool == "q-networks" and schedule.phases > self.schedule().phases
-        return super().learns_every(schedule) if longer else 0
+        """Steps between two updates; policies make none."""
+        return super().learns_every(schedule) if self.pool == "q-networks" else 0
 
     def problems(self) -> list[str]:
         """There must be a choice, among models that can be had."""
@@ -209,22 +208,24 @@ class Selector(ByTD):
         member = jnp.where(held >= 0, held, member) if explore else member
         observation = self.bound.observation.encode(step.observation)
         outputs = jax.vmap(self.models.network.apply, (0, None))(meta.params["pool"], observation)[member]
+        learning = jnp.asarray(False)
         if self.pool == "q-networks":
-            learned = self.network.apply(inner.learning.params, observation)
-            outputs = jnp.where(inner.learning.updates > 0, learned, outputs)
+            learning = inner.learning.updates > 0
+            outputs = jnp.where(learning, self.network.apply(inner.learning.params, observation), outputs)
         action = self.models.action(outputs, key_action, explore)
         if explore:
             chance, which = jax.random.uniform(key_random, (2,))
-            share, size = self.explored_share(meta, carry.lived * self.copies), self.bound.action.size
+            share, size = self.explored_share(meta, carry.lived * self.copies, learning), self.bound.action.size
             anything = jnp.minimum((which * size).astype(jnp.int32), size - 1)
             action = jnp.where(chance < share, anything, action)
         return action, Carry(memory, held, carry.lived + 1), Acted(predicted, member)
 
-    def explored_share(self, meta: Meta, lived: Int[Array, ""]) -> Float[Array, ""]:
-        """Early in the training, more; and again when TD learning begins, to find out what members do not know."""
-        learning = lived - self.warm_up
-        later = self.inner.explored(learning) if self.pool == "q-networks" else self.choosing_epsilon
-        share = jnp.where(learning < 0, self.choosing_epsilon, later)
+    def explored_share(
+        self, meta: Meta, lived: Int[Array, ""], learning: Bool[Array, ""] | bool = False
+    ) -> Float[Array, ""]:
+        """Early in the training, more; and again where TD learning goes on, to find out what members do not know."""
+        later = self.inner.explored(lived - self.warm_up) if self.pool == "q-networks" else self.choosing_epsilon
+        share = jnp.where(learning, later, self.choosing_epsilon)
         return more_at_first(share, meta.updates, self.random_until * self.meta_steps)
 
     def learn(self, meta: Meta, inner: Inner, data: Transition, key: PRNGKey) -> Inner:

@@ -58,6 +58,12 @@ def sequences(x: Shaped[Array, "B K T E *rest"]) -> Shaped[Array, "N L *rest"]:
 
 
 def sequence_returns(reward: Float[Array, "N L"], over: Bool[Array, "N L"]) -> dict[str, Float[Array, ""]]:
-    """Metrics of N sequences of episodes: mean reward of a sequence, and for each episode that ended."""
-    ended = jnp.maximum(jnp.sum(over.astype(reward.dtype)), 1.0)
-    return {"life_return": reward.sum(1).mean(), "episode_return": jnp.sum(reward) / ended}
+    """Metrics of N sequences of episodes: return of a sequence, and of an episode that ended in it, on average.
+
+    Where no episode ended, what was lived of one stands for it.
+    """
+    ended = jnp.sum(over.astype(reward.dtype))
+    whole = jnp.cumsum(over[:, ::-1], 1)[:, ::-1] > 0  # steps of episodes that end yet
+    life, episodes = reward.sum(1).mean(), jnp.sum(jnp.where(whole, reward, 0.0))
+    episode = jnp.where(ended > 0, episodes / jnp.maximum(ended, 1.0), life)
+    return {"life_return": life, "episode_return": episode}

@@ -63,10 +63,13 @@ def refuse_what_cannot_fit(learner: Learner, env: AbstractEnvironment, settings:
     each = (total - needed["the outer state"]) / learner.tasks
     fit = max(0, int((free - needed["the outer state"]) / each))
     remedy = f"at most {fit} would fit (learner.tasks)" if fit else "not a single one would fit"
-    smaller = ", or a smaller learner.replay" if "replay" in vars(learner) else ""
+    fewer = "fewer copies or phases" + (", or a smaller learner.replay" if "replay" in vars(learner) else "")
+    if needed["the outer state"] > free:  # it grows with what is kept across tasks, and not with lives
+        stores = [f"learner.{name}" for name in ("library", "remembered", "lives") if name in vars(learner)]
+        remedy, fewer = "the outer state alone does not fit", " or ".join(["a smaller network", *stores])
     raise ResourceError(
         f"{learner.tasks} tasks in a meta-step need at least {total / MIB:,.0f} MiB ({parts}), and "
-        f"{free / MIB:,.0f} MiB are there; {remedy}: try fewer copies or phases{smaller}"
+        f"{free / MIB:,.0f} MiB are there; {remedy}: try {fewer}"
     )
 
 
