@@ -215,6 +215,7 @@ def compare(name: str, entry_name: str) -> dict[str, Any]:
     made = entry._asdict() | {"meta_steps": first.settings.meta_steps, "privileged": learner.privileged}
     made["fields"] = values_of(learner)
     spent = {"train_seconds": [seconds for _, seconds in runs], **cost(learner, first.env, arena, entry.tested)}
+    spent["train_steps"] = first.history[-1]["env_steps"]
     found = {split: measured(arena, [run for run, _ in runs], split, tested=entry.tested) for split in ("test", "ood")}
     return made | {"seeds": seeds} | spent | found
 

@@ -28,57 +28,84 @@ OTHERS = {
     "rl2": "a recurrent policy that explores and remembers",
     "oracle": "a policy that is told the task, and does not learn",
 }
-VARIANTS = {
-    "hyper-dqn, not told": "hyper-dqn, from one phase of random steps",
-    "meta-dqn, not told": "meta-dqn, from one phase of random steps",
-    "metric-dqn, not told": "metric-dqn, from one phase of random steps",
-    "hyper-dqn, two episodes": "hyper-dqn, from 16 random steps, not quite two episodes",
-    "meta-dqn, search": "meta-dqn, that description of 512 taken that has the least TD error",
-    "meta-dqn, search in two episodes": "the same, from 16 random steps",
-    "meta-dqn, far search": "meta-dqn, 50 steps down the TD error from each of 32 descriptions",
-    "meta-dqn, value": "meta-dqn, that description of 512 taken that has the highest value",
-    "meta-dqn, far value": "meta-dqn, 50 steps up the value from each of 32 descriptions",
-    "metric-dqn, averages": "metric-dqn, the ten nearest networks averaged",
-    "metric-dqn, averages of strangers": "the same, each of them grown from random weights of its own",
-    "meta-dqn, shuffled": "meta-dqn, told of another task",
-    "hyper-dqn, shuffled": "hyper-dqn, told of another task",
-    "metric-dqn, shuffled": "metric-dqn, told of another task",
+VARIANTS = {  # entry -> words
+    "hyper-dqn, not told": "`hyper-dqn`, after a first phase of random steps",
+    "meta-dqn, not told": "`meta-dqn`, after a first phase of random steps",
+    "metric-dqn, not told": "`metric-dqn`, after a first phase of random steps",
+    "hyper-dqn, two episodes": "`hyper-dqn`, after 16 random steps: not quite two episodes",
+    "meta-dqn, search": "`meta-dqn`, its description searched: of 512 known ones that of the least TD error",
+    "meta-dqn, search in two episodes": "the same, after 16 random steps",
+    "meta-dqn, far search": "`meta-dqn`, searched farther: 50 steps down the TD error from each of 32",
+    "meta-dqn, value": "`meta-dqn`, of 512 descriptions that of the highest value",
+    "meta-dqn, far value": "`meta-dqn`, 50 steps up the value from each of 32",
+    "metric-dqn, averages": "`metric-dqn`, the ten nearest networks averaged, all grown from one",
+    "metric-dqn, averages of strangers": "the same, each grown from random weights of its own",
+    "selector, a pool of two": "`selector`, a pool of two",
+    "meta-dqn, shuffled": "`meta-dqn`, told of another task",
+    "hyper-dqn, shuffled": "`hyper-dqn`, told of another task",
+    "metric-dqn, shuffled": "`metric-dqn`, told of another task",
 }
+TOLD = {"always": "in training and in use", "training": "in training", "never": "no"}
 TEXT = """# Seven ways to start a Q-network
 
 Deep Q-learning begins each task with random weights, and knows nothing. Who has solved a thousand tasks of a family
-should begin the next one better. There are seven ways to do that here, all on one inner loop: the same Q-network of two
-layers of 64, the same replay, target network and exploration ([what they share](../src/adaptax/inner/td.py)). They
-differ in what is carried from task to task:
+should begin the next one better. There are seven ways to do that here, all on one inner loop: a Q-network of two
+layers, a replay, a target network and an exploring share of random actions
+([what they share](../src/adaptax/inner/td.py)). They differ in what is carried from task to task:
 
 {ways}
 
 `meta-dqn`, `hyper-dqn` and `metric-dqn` need something to be known of a new task. By default that is its
-*descriptor*: what the family says of it, the map of a maze or the physics of a cart. Where nobody can tell, set
-`features` to `statistics` or `encoder`: then each life begins with a phase of random steps, and these tell. With
+*descriptor*: what the family's `describe` says of it, the map of a maze or the physics of a cart. Where nobody can
+tell, set `features` to `statistics` or `encoder`: then each life begins with a phase of random steps, and these tell.
+(A *phase* is a stretch of steps at whose end an agent is judged: 200 steps on the cart-pole, 120 in mazes.) With
 `exploring` there are more such phases, and from the second on the network acts that the steps so far call for.
+
+```
+adaptax train hyper-dqn cartpole --out runs/told                        # told what the cart is like
+adaptax train hyper-dqn cartpole --preset not-told --out runs/not-told  # finds out by itself
+adaptax train q-init cartpole --out runs/q-init                         # knows nothing of a task, and starts well
+adaptax evaluate runs/not-told --episodes 50                            # lives of 10,000 steps, as on this page
+```
+
+In Python, on an environment [of your own](your-own-family.md) whose actions can be counted:
+
+```python
+learner, meta_steps = ax.preset("hyper-dqn", "cartpole")  # or ax.HyperDQN(features="statistics")
+run = ax.train(learner, MyFamily(), meta_steps=meta_steps, out="runs/mine")
+```
+
+## Which to choose
+
+{advice}
 
 ## How it is measured
 
 Each entry was trained with {seeds} seeds by its preset; presets come from six trials each on validation tasks, on
 mazes four (`benchmarks/tuning.py ENV --starts`; on the cart-pole `multi-task`, `maml` and `oracle` have theirs from an
-earlier comparison, six trials too). Then it lives in {tasks} test tasks, up to a budget of environment steps. *What is
-drawn* is the return of a greedy episode, from a copy of the agent as it stands after so many steps. *Speed*: the first
-such point at which the mean reaches nine tenths of the oracle. *Area*: the mean of the curve over the budget. *Out of
-distribution*: the area on tasks outside the range of training. *Cost*: seconds of training (on the machine of the
-results, which did other work beside it), and operations of matrix products, to train and in one life up to the budget.
+earlier comparison, six trials too). {untuned}Then it lives in {tasks} test tasks, up to a budget of environment steps.
+
+- *What is drawn* is the return of a greedy episode, from a copy of the agent as it stands after so many steps: once a
+  phase, so that who adapts once in 2,000 steps, as `maml` in ten copies, has few points. What an agent earns as it
+  lives is less, for it explores; `evaluate` prints both.
+- *Speed* is the first such point at which the mean reaches nine tenths of the oracle.
+- *Area* is the mean of the curve over the budget; in brackets its 95 % interval over seeds and tasks. With three seeds
+  that is wide where they differ, and may reach beyond what can be earned.
+- *Out of distribution* is the area on tasks outside the range of training.
+- *Cost* is the environment steps and the seconds of training (the median seed's, on the machine of the results, which
+  did other work beside it), and operations of matrix products: to train, and in one life up to the budget.
 
 {arenas}
 
-{explored}{learned}## Which to choose
-
-{advice}
-
-## Make it again
+{explored}{learned}## Make it again
 
 ```
 python benchmarks/tuning.py cartpole --starts
 python benchmarks/starts.py cartpole
+python benchmarks/tuning.py maze --starts
+python benchmarks/starts.py maze
+python benchmarks/explored.py maze
+python benchmarks/optimizers.py
 ```
 """
 
@@ -97,9 +124,21 @@ def page(folder: Path, table: Callable[[list[str], list[list[str]]], str]) -> st
     ways = table(["learner", "carried from task to task"], [[f"[{x}](learners/{x}.md)", y] for x, y in WAYS.items()])
     parts = [arena(name, data, table) for name, data in found.items()]
     seeds = max(entry["seeds"] for entry in first["entries"].values())
-    words = {"arenas": "\n\n".join(parts), "explored": explored(folder, table)}
+    words = {"arenas": "\n\n".join(parts), "explored": explored(folder, table), "untuned": untuned(folder)}
     words |= {"learned": learned(folder, table), "advice": ADVICE}
     return TEXT.format(ways=ways, seeds=seeds, tasks=first["tasks"], **words)
+
+
+def untuned(folder: Path) -> str:
+    """Who has no trials yet where it was measured."""
+    said = []
+    for name, data in results(folder).items():
+        tried = committed(folder, f"tuning-{data['environment']}") or {}
+        # multi-task and its like have trials of an earlier comparison; the oracle is a bound, and shows what it shows
+        missing = [x for x in WAYS if x in data["entries"] and x not in tried]
+        if missing:
+            said.append(f"{' and '.join(f'`{x}`' for x in missing)} has its preset from first looks ({ARENAS[name]}). ")
+    return "".join(said)
 
 
 def explored(folder: Path, table: Callable[[list[str], list[list[str]]], str]) -> str:
@@ -161,16 +200,20 @@ def optimizers_figure(found: dict[str, Any]) -> Figure:
 def arena(name: str, data: dict[str, Any], table: Callable[[list[str], list[list[str]]], str]) -> str:
     """The section of one arena."""
     entries = data["entries"]
-    rows = [row(entries[x], x) for x in [*OTHERS, *WAYS, *VARIANTS] if x in entries]
-    head = ["", "before any step", f"speed (of {data['budget']:,})", "area", "out of distribution", "training, s"]
-    head += ["to train, TFLOP", "a life, GFLOP"]
+    head = ["", "told of the task", "before any step", f"speed (of {data['budget']:,})", "area", "out of distribution"]
+    head += ["to train: steps", "seconds", "TFLOP", "a life: GFLOP"]
+    rows = lambda names: table(head, [row(entries[x], x) for x in names if x in entries])
     oracle = next(iter(entries.values()))["test"]["oracle"]
+    absent = [f"`{x}`" for x in [*WAYS, *OTHERS] if x not in entries and x != "oracle"]
     return "\n\n".join(
         [
             f"## {ARENAS[name]}",
             f"![Return against environment steps in new tasks: {ARENAS[name]}](images/starts-{name}.svg)",
-            f"The oracle earns {oracle:.3g}. {luck(data)}[All numbers](../benchmarks/results/starts-{name}.json).",
-            table(head, rows),
+            f"The oracle earns {oracle:.3g}. {luck(data)}[All numbers](../benchmarks/results/starts-{name}.json)."
+            + (f" Not measured here yet: {', '.join(absent)}." if absent else ""),
+            rows([*WAYS, *OTHERS]),
+            "In other settings, told less or told what is wrong:",
+            rows(VARIANTS),
             NOTES.get(name, ""),
         ]
     )
@@ -191,13 +234,16 @@ def row(entry: dict[str, Any], name: str) -> list[str]:
     test, ood = entry["test"], entry["ood"]
     low, high = test["area_ci95"]
     speed = test["steps_to_enough"]
+    told = "in training" if entry["tested"] else TOLD[entry["privileged"]]
     return [
         VARIANTS.get(name, f"`{name}`"),
+        told,
         f"{test['phase_return'][0]:.3g}",
         "not reached" if speed is None else f"{speed:,}",
         "" if entry.get("steps") else f"{test['area']:.3g} ({low:.3g} to {high:.3g})",
         "" if entry.get("steps") else f"{ood['area']:.3g}",
-        " / ".join(f"{x:.0f}" for x in entry["train_seconds"]),
+        f"{entry['train_steps'] / 1e6:.2g} M",
+        f"{np.median(entry['train_seconds']):.0f}",
         f"{entry['train_flops'] / 1e12:.2g}",
         f"{entry['life_flops'] / 1e9:.2g}",
     ]
@@ -206,19 +252,26 @@ def row(entry: dict[str, Any], name: str) -> list[str]:
 def starts_figure(data: dict[str, Any]) -> Figure:
     """The seven ways on the left; what they must beat, and what knows less, on the right."""
     entries = data["entries"]
-    told = ["hyper-dqn, not told", "meta-dqn, not told", "metric-dqn, not told", "meta-dqn, search"]
+    others = ["hyper-dqn, not told", "meta-dqn, not told", "metric-dqn, not told", "multi-task", "maml", "rl2"]
+    # a learner has one colour; policies those of learners that are not drawn beside them
+    colours = dict(zip([*WAYS], COLOURS, strict=False))
+    colours |= {name: colours[name.split(",")[0]] for name in others[:3]}
+    colours |= dict(zip(others[3:], (colours[x] for x in ("warm-start", "q-init", "selector")), strict=True))
     with matplotlib.rc_context(RC):
         figure = Figure(figsize=(9.2, 4.4), layout="constrained")
         both = figure.subplots(1, 2, sharey=True)
-        for axes, names in zip(both, ([*WAYS], ["multi-task", "maml", "rl2", *told]), strict=True):
-            for place, name in enumerate(x for x in names if x in entries):
-                curve(axes, entries[name]["test"], COLOURS[place % len(COLOURS)], name, data["budget"])
+        for axes, names in zip(both, ([*WAYS], others), strict=True):
+            for name in (x for x in names if x in entries):
+                curve(axes, entries[name]["test"], colours[name], name, data["budget"])
             if "scratch" in entries:
                 curve(axes, entries["scratch"]["test"], MUTED, "scratch", data["budget"])
             best = next(iter(entries.values()))["test"]["oracle"]
             axes.axhline(best, color=INK, lw=1, ls=(0, (4, 3)), label="oracle")
             axes.set_xscale("symlog", linthresh=100, linscale=0.4)
-            axes.set(xlabel="environment steps in the new task", xlim=(0, data["budget"]))
+            least = min(min(entries[x]["test"]["phase_return"]) for x in entries)
+            room = 0.04 * (best - least)  # bands reach beyond what can be earned
+            limits = {"xlim": (0, data["budget"]), "ylim": (least - room, best + room)}
+            axes.set(xlabel="environment steps in the new task", **limits)
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, handlelength=1.6)
         both[0].set_ylabel("return of a greedy episode")
@@ -226,12 +279,12 @@ def starts_figure(data: dict[str, Any]) -> Figure:
 
 
 def curve(axes: Any, found: dict[str, Any], colour: str, label: str, budget: int) -> None:
-    """A mean with its band."""
+    """A mean with its band, in stairs: between two points an agent is as it stands, and so is its area counted."""
     steps = np.array(found["steps"])
     kept = steps <= budget
     low, high = (np.array(x)[kept] for x in found["ci95"])
-    axes.plot(steps[kept], np.array(found["phase_return"])[kept], color=colour, label=label)
-    axes.fill_between(steps[kept], low, high, color=colour, alpha=0.16, lw=0)
+    axes.plot(steps[kept], np.array(found["phase_return"])[kept], color=colour, label=label, drawstyle="steps-post")
+    axes.fill_between(steps[kept], low, high, color=colour, alpha=0.13, lw=0, step="post")
 
 
 EXPLORED = {
@@ -281,12 +334,9 @@ NOTES = {
   acts as if it were in that one; it asks rewards nothing. Of 512 descriptions the one of the highest value earns about
   as much as that of another task, and the further the ascent goes, the less.
 - **An average of strangers is none of them.** The ten nearest networks averaged earn 173 before any step where they
-  grew from the same random weights, and 53 where each grew from its own. The more neighbours, the worse: areas of 193,
-  180 and 170 with 1, 3 and 10 of the strangers, of the others 193, 193 and 193
+  grew from the same random weights, and 51 where each grew from its own. Of strangers, more neighbours are worse: areas
+  of 193, 180 and 170 with 1, 3 and 10; of networks that grew from one, as many as one likes: 193 each time
   ([the trials](../benchmarks/results/tuning-cartpole.json): validation tasks, one seed).
-- **`selector` is slower than from scratch** to nine tenths, though it begins far above: after 3,400, 3,800 and 10,000
-  steps in the three seeds. TD learning goes on from one of its members, and that can be a worse place than random
-  weights.
 """,
     "maze": """The observation is the position alone: the map, start and goal are only in the descriptor, which is what
 `hyper-dqn`, `meta-dqn` and `metric-dqn` are told. What is to be seen here:
@@ -303,18 +353,22 @@ NOTES = {
 - **Learning on is not free** here either: the first updates, on few experiences, cost `meta-dqn` and `metric-dqn` a
   tenth of the return for a while; `hyper-dqn`, with a third of their step size, loses nothing.
 - **Out of distribution is out of reach.** Mazes of one room more have places whose observation was never seen in
-  training. There, who starts from scratch learns faster than who begins with a wrong conviction and explores less.
+  training. There, from scratch one learns faster than `hyper-dqn` and `meta-dqn`, which begin with a wrong
+  conviction and explore less; `metric-dqn`, which tries before it trusts, is about as good.
 """,
 }
 
 ADVICE = """| what you have | begin with |
 |---|---|
-| numbers that say what differs between tasks, also of a new one | `hyper-dqn`; `meta-dqn` for a cheaper training |
-| the same, but a new task is known by its behaviour alone | `hyper-dqn` with `features: statistics` |
-| a network trained as told, and now a task that nobody describes | `meta-dqn` with `search: td` |
-| tasks that come one after the other, each to be solved anyway | `metric-dqn` with what is known, else `warm-start` |
-| many tasks at once to train on, and nothing known of them | `q-init` by Reptile; MAML's gradient bought nothing here |
+| numbers that tell tasks apart, of new tasks too | `hyper-dqn`; `meta-dqn` for a cheaper training |
+| such numbers in training only: the simulator knows, the plant does not say | `meta-dqn` with `search` set to `td` |
+| none, but many tasks to train on | `hyper-dqn` with `features` set to `statistics` (presets called `not-told`) |
+| the same, and few steps to train with | `warm-start` with its average (`rate` 0.1), or `q-init` by Reptile |
+| tasks of a few kinds | `selector` |
+| tasks to be solved anyway, one after the other, that are described | `metric-dqn` |
 
-`warm-start` with its average is Reptile with one task at a time, and was as good for a tenth of the operations. Where
-the start is good, take a smaller step size than is best from scratch.
+All seven choose among actions that can be counted; for others, and where nothing has to be learned off-policy, compare
+[`rl2`](learners/rl2.md) and [`maml`](learners/maml.md). `warm-start` with its average is Reptile with one task at a
+time, and was as good for a tenth of the operations; MAML's own gradient bought nothing here. Where the start is good,
+take a smaller step size than is best from scratch.
 """

@@ -47,6 +47,7 @@ RL2_CARTPOLE: Fields = {
     "tasks": 64,
     "minibatches": 8,
     "across_episodes": False,
+    "entropy": 0.0,
     "learning_rate": 1e-3,
     "gae_lambda": 0.95,
     "value_scale": 30.0,
