@@ -68,11 +68,14 @@ adaptax train q-init cartpole --out runs/q-init                         # knows 
 adaptax evaluate runs/not-told --episodes 50                            # lives of 10,000 steps, as on this page
 ```
 
-In Python, on an environment [of your own](your-own-family.md) whose actions can be counted:
+In Python, where `env` may be an environment [of your own](your-own-family.md) whose actions can be counted:
 
 ```python
-learner, meta_steps = ax.preset("hyper-dqn", "cartpole")  # or ax.HyperDQN(features="statistics")
-run = ax.train(learner, MyFamily(), meta_steps=meta_steps, out="runs/mine")
+import adaptax as ax
+
+env = ax.make("grid-navigation")
+run = ax.train(ax.HyperDQN(features="statistics"), env, meta_steps=200)
+print(ax.evaluate(run, tasks=16, episodes=20).table())
 ```
 
 ## Which to choose
