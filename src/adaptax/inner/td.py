@@ -97,11 +97,7 @@ class TD(NamedTuple):
     def act(self, params: PyTree, step: Step, key: PRNGKey, share: Float[Array, ""] | None) -> Int[Array, ""]:
         """The best action or, with probability `share`, any."""
         best = jnp.argmax(self.values(params, step.observation)).astype(jnp.int32)
-        if share is None:
-            return best
-        chance, which = jax.random.uniform(key, (2,))
-        anything = jnp.minimum((which * self.action.size).astype(jnp.int32), self.action.size - 1)
-        return jnp.where(chance < share, anything, best)
+        return best if share is None else or_any(best, self.action.size, share, key)
 
     def targets(self, params: PyTree, target: PyTree, drawn: Drawn) -> Float[Array, " N"]:
         """What values should be: y above."""
@@ -158,3 +154,10 @@ class TD(NamedTuple):
             return replay
         priority = (jnp.abs(jax.lax.stop_gradient(errors)) + 1e-3) ** self.priorities[0]
         return replay._replace(priority=replay.priority.at[drawn.place, drawn.copy].set(priority))
+
+
+def or_any(action: Int[Array, ""], actions: int, share: Float[Array, ""], key: PRNGKey) -> Int[Array, ""]:
+    """This action or, with probability `share`, any."""
+    chance, which = jax.random.uniform(key, (2,))
+    anything = jnp.minimum((which * actions).astype(jnp.int32), actions - 1)
+    return jnp.where(chance < share, anything, action)

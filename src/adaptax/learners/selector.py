@@ -13,7 +13,7 @@ from adaptax.fields import Count, Fraction, NonNegative, Positive
 from adaptax.inner.by_td import ByTD, life_returns, more_at_first
 from adaptax.inner.pools import Policies, Pool, QNetworks, loss_predictor, shares, weights
 from adaptax.inner.replay import experience
-from adaptax.inner.td import Learning
+from adaptax.inner.td import Learning, or_any
 from adaptax.nn.net import mlp
 from adaptax.nn.recurrent import Recurrent
 from adaptax.ops.optimise import clipped_adam, minibatch_epochs
@@ -214,10 +214,8 @@ class Selector(ByTD):
             outputs = jnp.where(learning, self.network.apply(inner.learning.params, observation), outputs)
         action = self.models.action(outputs, key_action, explore)
         if explore:
-            chance, which = jax.random.uniform(key_random, (2,))
-            share, size = self.explored_share(meta, carry.lived * self.copies, learning), self.bound.action.size
-            anything = jnp.minimum((which * size).astype(jnp.int32), size - 1)
-            action = jnp.where(chance < share, anything, action)
+            share = self.explored_share(meta, carry.lived * self.copies, learning)
+            action = or_any(action, self.bound.action.size, share, key_random)
         return action, Carry(memory, held, carry.lived + 1), Acted(predicted, member)
 
     def explored_share(
