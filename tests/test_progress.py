@@ -1,9 +1,11 @@
 """Lines of progress."""
 
+import time
+
 import numpy as np
 import pytest
 
-from adaptax.progress import Lines
+from adaptax.progress import Lines, Pulse
 
 
 def shown(capsys: pytest.CaptureFixture[str], lines: Lines, start: int, end: int, chunks: list[tuple]) -> list[str]:
@@ -29,3 +31,27 @@ def test_a_validation_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_finished_training_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = shown(capsys, Lines(), 4, 4, [])
     assert line == "all 4 meta-steps are done already; nothing is left to do"
+
+
+def test_who_says_nothing_gives_a_sign_of_life(capsys: pytest.CaptureFixture[str]) -> None:
+    with Pulse("still at it", seconds=0.1) as pulse:
+        time.sleep(0.25)
+        pulse.now("at something else")
+        time.sleep(0.15)
+    time.sleep(0.15)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "still at it (0 s so far)" and lines[-1] == "at something else (0 s so far)", lines
+
+
+def test_who_says_enough_gives_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with Pulse("still at it", seconds=0.5) as pulse:
+        for _ in range(10):
+            time.sleep(0.1)
+            pulse.now("still at it")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_training_that_compiles_for_long_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with Lines(patience=0.1).training(0, 4, 40):
+        time.sleep(0.15)
+    assert "still compiling, or in the first meta-step" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -31,11 +32,39 @@ class Silent:
         yield lambda step, metrics, validation: None
 
 
+class Pulse:
+    """Within `with`, a sign of life on standard error wherever nothing else was said for so many seconds."""
+
+    def __init__(self, doing: str, seconds: float = 10.0):
+        self.doing, self.seconds = doing, seconds
+        self._begun = self._said = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tell, daemon=True)
+
+    def now(self, doing: str) -> None:
+        """What is done from here on; something else was said just now."""
+        self.doing, self._said = doing, time.monotonic()
+
+    def __enter__(self) -> "Pulse":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _tell(self) -> None:
+        while not self._over.wait(max(0.01, self._said + self.seconds - time.monotonic())):
+            if (now := time.monotonic()) - self._said >= self.seconds:
+                say(f"{self.doing} ({now - self._begun:.0f} s so far)")
+                self._said = now
+
+
 class Lines:
     """One plain line every few seconds on standard error; the last line is always shown."""
 
-    def __init__(self, title: str = "", seconds: float = 2.0):
-        self.title, self.seconds = title, seconds
+    def __init__(self, title: str = "", seconds: float = 2.0, patience: float = 10.0):
+        self.title, self.seconds, self.patience = title, seconds, patience
 
     @contextmanager
     def training(self, start: int, meta_steps: int, env_steps: int) -> Iterator[Show]:
@@ -50,6 +79,7 @@ class Lines:
         def show(step: int, metrics: dict[str, np.ndarray], validation: np.ndarray | None) -> None:
             nonlocal ready, last, before, compiled, judged
             now, judged = time.monotonic(), judged if validation is None else validation
+            pulse.now(f"still at work behind meta-step {step}")
             if compiled is None:
                 say(f"compiled, and the first {step - start} meta-step(s) done in {now - begun:.1f} s")
                 ready = last = now
@@ -66,7 +96,8 @@ class Lines:
             say("  ".join(words))
             last, before, judged = now, step, None
 
-        yield show
+        with Pulse("still compiling, or in the first meta-step", self.patience) as pulse:
+            yield show
 
 
 LINES = Lines()

@@ -20,7 +20,7 @@ from adaptax.errors import AdaptaxError, CheckpointError, ConfigError, FaultyEnv
 from adaptax.evaluation import evaluate as evaluate_run
 from adaptax.evaluation import save_evaluation
 from adaptax.presets import preset, preset_of
-from adaptax.progress import Lines, answer, say
+from adaptax.progress import Lines, Pulse, answer, say
 from adaptax.registry import ENVIRONMENTS, LEARNERS, lookup, make, name_of
 from adaptax.runs import Inspection, Interrupted, Run, folder_name, inspect_run, opened
 from adaptax.runs import resume as resume_run
@@ -117,7 +117,8 @@ def evaluate(options: asked.Evaluate, changes: Changes) -> str:
     say(f"evaluating on {options.tasks} {options.split} tasks")
     names = ("split", "tasks", "episodes", "seed", "checkpoint", "oracle", "point")
     words: dict[str, Any] = {name: getattr(options, name) for name in names}
-    result = evaluate_run(run, env=env, learner_fields=changes["learner"], **words)
+    with Pulse("still evaluating"):
+        result = evaluate_run(run, env=env, learner_fields=changes["learner"], **words)
     words |= {"env": options.env_name, "env_file": options.env_file}
     path = save_evaluation(result, Path(options.run), words)
     if options.json:
@@ -133,16 +134,17 @@ def adapt(options: asked.Adapt, changes: Changes) -> str:
     del changes
     use_compilation_cache()
     run, env = run_and_environment(options.run, options.env_file)
-    result = deploy.adapt(
-        run,
-        task=options.task,
-        env=env,
-        episodes=options.episodes,
-        lives=options.lives,
-        copies=options.copies,
-        seed=options.seed,
-        checkpoint=options.checkpoint,
-    )
+    with Pulse("still adapting"):
+        result = deploy.adapt(
+            run,
+            task=options.task,
+            env=env,
+            episodes=options.episodes,
+            lives=options.lives,
+            copies=options.copies,
+            seed=options.seed,
+            checkpoint=options.checkpoint,
+        )
     mark = mark_of([options.task, options.checkpoint, options.episodes, options.copies, options.env_file])
     kept = Path(options.run) / "adapted" / f"{result.environment}-{options.seed}-{mark}.safetensors"
     kept.parent.mkdir(exist_ok=True)
@@ -233,7 +235,8 @@ def check(options: asked.Check, changes: Changes) -> str:
     use_compilation_cache()
     env = imported(options.family)
     say(f"checking {options.family}")
-    broken = broken_rules(env)
+    with Pulse("still checking"):
+        broken = broken_rules(env)
     told = {"family": options.family, "broken": [{"problem": one.problem, "remedy": one.remedy} for one in broken]}
     if not broken:
         return to_json(told | facts_of(env)) if options.json else facts_text(options.family, facts_of(env))
