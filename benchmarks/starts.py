@@ -92,6 +92,7 @@ ENTRIES = {
     "hyper-dqn, two episodes": Entry("hyper-dqn", "not-told", {"steps": 16, "phases": 12}, steps=208),
     "metric-dqn, averages": Entry("metric-dqn", changed={"neighbours": 10, "trained_from": "one"}),
     "metric-dqn, averages of strangers": Entry("metric-dqn", changed={"neighbours": 10, "trained_from": "own"}),
+    "selector, a pool of two": Entry("selector", changed={"members": 2}),
     "meta-dqn, shuffled": Entry("meta-dqn", shuffled=True),
     "hyper-dqn, shuffled": Entry("hyper-dqn", shuffled=True),
     "metric-dqn, shuffled": Entry("metric-dqn", shuffled=True),
@@ -214,6 +215,8 @@ def compare(name: str, entry_name: str) -> dict[str, Any]:
     learner = first.learner.bind(first.env.spec(), first.settings.meta_steps)
     made = entry._asdict() | {"meta_steps": first.settings.meta_steps, "privileged": learner.privileged}
     made["fields"] = values_of(learner)
+    if all("members_used" in run.history[-1] for run, _ in runs):
+        made["members_used"] = [round(run.history[-1]["members_used"], 2) for run, _ in runs]
     spent = {"train_seconds": [seconds for _, seconds in runs], **cost(learner, first.env, arena, entry.tested)}
     spent["train_steps"] = first.history[-1]["env_steps"]
     found = {split: measured(arena, [run for run, _ in runs], split, tested=entry.tested) for split in ("test", "ood")}

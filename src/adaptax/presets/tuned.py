@@ -217,7 +217,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("metric-dqn", "maze"): {"default": MAZE_METRIC},
     ("selector", "maze"): {"default": TD_MAZE | {"meta_steps": 160, "phases": 2, "members": 16, "trace": 0.9}},
     ("learned-optimizer", "maze"): {"default": TD_MAZE | BY_UNROLLS},
-    ("selector", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 160, "phases": 2, "members": 2, "trace": 0.9}},
+    ("selector", "cartpole"): {"default": TD_CARTPOLE | {"meta_steps": 160, "phases": 2, "members": 8, "trace": 0.9}},
     ("learned-optimizer", "cartpole"): {"default": TD_CARTPOLE | BY_UNROLLS | {"steps": 100, "inner_lr": 1e-3}},
     ("scratch", "cartpole"): {"default": ALONE | CARTPOLE | {"inner_lr": 0.1, "inner_decay": 0.0}},
     ("multi-task", "cartpole"): {
