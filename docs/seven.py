@@ -345,6 +345,12 @@ NOTES = {
 - **Wishing does not help.** Ascent on the value, Q growing with z, finds the task that one would like to be in, and
   acts as if it were in that one; it asks rewards nothing. Of 512 descriptions the one of the highest value earns about
   as much as that of another task, and the further the ascent goes, the less.
+- **`selector` begins far above scratch, and is at nine tenths no sooner**: after 1,600, 1,600 and 6,000 steps with
+  eight members, and with two after 1,200, after 1,000 and never. Its pool does specialise: [no member holds the pole in
+  both halves of the tasks](../benchmarks/results/pool.json), those that push forward and those that push backward. But
+  what a member owns it does not always learn. In the two slow seeds no member balances one of the halves (the best of
+  them earns 31 and 42 there, others up to 200). In the others the best member for each task earns from 157 to 200, and
+  the chosen one less: a member that expects to fall, and falls, has made no error.
 - **Memory is the rival.** `rl2` is told nothing and learns no Q-network: within its first episode it finds out what
   pushes where. Two of three seeds are at nine tenths after 200 steps, before `warm-start` or `q-init` make their first
   update; the third stays below. What it does later is no better, and out of distribution it is worse.
