@@ -185,10 +185,19 @@ def test_a_callback_that_raises_leaves_the_reason(tmp_path: Path) -> None:
     assert read_lines(tmp_path / "run" / "events.jsonl")[-1]["event"] == "failed"
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C is heard, also where the tests were begun in the background of a shell, which has it ignored."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_ctrl_c_ends_at_once_and_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def pressed(*_: Any) -> Iterator:
         for _press in range(2):
-            signal.raise_signal(signal.SIGINT)  # in this thread: another one would leave it asleep, and late to hear it
+            signal.raise_signal(signal.SIGINT)
             time.sleep(2 * SAME)
         yield
 
