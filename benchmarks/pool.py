@@ -13,8 +13,9 @@ import numpy as np
 import adaptax as ax
 from adaptax.core.env import Environment
 from adaptax.core.types import PRNGKey, PyTree, Task
-from adaptax.learners.selector import Selector, member_of
+from adaptax.learners.selector import Selector
 from adaptax.measure import draw_tasks
+from adaptax.ops.returns import first_episode_return
 from adaptax.runs import Run, elsewhere
 from learning import CACHE, Pair, trained, write
 
@@ -28,17 +29,17 @@ def earned(run: Run, env: Environment, tasks: Task, keys: PRNGKey) -> np.ndarray
     pool = jax.tree.map(lambda x: x[0], metas).params["pool"]
 
     def episode(params: PyTree, task: Task, key: PRNGKey) -> jax.Array:
-        def step(now: tuple, key: PRNGKey) -> tuple[tuple, None]:
-            state, observation, going, total = now
+        def step(now: tuple, key: PRNGKey) -> tuple[tuple, tuple]:
+            state, observation = now
             values = learner.network.apply(params, env.observation_space.encode(observation))
             state, observation, reward, terminated, _ = env.step(task, state, jnp.argmax(values), key)
-            return (state, observation, going & ~terminated, total + jnp.where(going, reward, 0.0)), None
+            return (state, observation), (reward, terminated)
 
-        begun = (*env.reset(task, key), jnp.array(True), jnp.array(0.0))
-        return jax.lax.scan(step, begun, jax.random.split(key, env.episode_steps))[0][3]
+        reward, over = jax.lax.scan(step, env.reset(task, key), jax.random.split(key, env.episode_steps))[1]
+        return first_episode_return(reward[:, None], over[:, None])
 
     each = jax.vmap(jax.vmap(episode, (0, None, None)), (None, 0, 0))
-    return np.asarray(jax.jit(each)(member_of(pool, jnp.arange(learner.members)), tasks, keys))
+    return np.asarray(jax.jit(each)(pool, tasks, keys))
 
 
 def main() -> None:

@@ -113,9 +113,9 @@ def luck(arena: Arena) -> dict[str, float]:
 
     On the cart-pole every step pays: none.
     """
-    env = ax.make(arena.env, **arena.fields)
     if arena.env != "maze":
         return {}
+    env = ax.make(arena.env, **arena.fields)
     steps = random_search(draw_tasks(env, "test", TASKS, 1)[0], env.episode_steps)
     return {str(q): round(float(np.quantile(steps, q)), 1) for q in (0.5, 0.75, 0.9)}
 
@@ -194,9 +194,7 @@ def cost(learner: Any, env: Environment, arena: Arena, tested: dict[str, Any] | 
     phase = lambda meta, life: live_phase(tester, env, meta, life, schedule, True)
     lived = meta, jax.eval_shape(birth, meta, key)
     # what is found out of a task at the end of a phase, in the first ones only, stands in a branch
-    finding = min(
-        schedule.phases, getattr(tester, "attempts", 0) + (0 if getattr(tester, "is_told", True) else tester.exploring)
-    )
+    finding = min(schedule.phases, getattr(tester, "finding", 0) + getattr(tester, "attempts", 0))
     life = flops(birth, meta, key) + finding * flops(phase, *lived)
     life += (schedule.phases - finding) * flops(phase, *lived, branch=min)
     one = flops(lambda state: meta_step(learner, env, state), state)
@@ -236,11 +234,11 @@ def main() -> None:
         for name, entry in ENTRIES.items()
         if not entry.steps and arena.preset(entry) in TUNED.get((entry.learner, arena.env), ())
     ]
+    head = {"environment": arena.env, "environment_fields": arena.fields, "budget": arena.steps, "tasks": TASKS}
+    head["luck"] = luck(arena)
     for entry in options.entries or there:
         found = compare(options.arena, entry)
         kept = json.loads(path.read_text())["entries"] if path.exists() else {}
-        head = {"environment": arena.env, "environment_fields": arena.fields, "budget": arena.steps, "tasks": TASKS}
-        head["luck"] = luck(arena)
         write(path.stem, head | {"entries": kept | {entry: found}}, options.arena, "starts")
         short = {split: [found[split]["steps_to_enough"], round(found[split]["area"], 3)] for split in ("test", "ood")}
         print(entry, short, found["test"]["phase_return"][:3], found["train_seconds"], flush=True)

@@ -127,17 +127,16 @@ def page(folder: Path, table: Callable[[list[str], list[list[str]]], str]) -> st
     ways = table(["learner", "carried from task to task"], [[f"[{x}](learners/{x}.md)", y] for x, y in WAYS.items()])
     parts = [arena(name, data, table) for name, data in found.items()]
     seeds = max(entry["seeds"] for entry in first["entries"].values())
-    words = {"arenas": "\n\n".join(parts), "explored": explored(folder, table), "untuned": untuned(folder)}
+    words = {"arenas": "\n\n".join(parts), "explored": explored(folder, table), "untuned": untuned(folder, found)}
     words |= {"learned": learned(folder, table), "advice": ADVICE}
     return TEXT.format(ways=ways, seeds=seeds, tasks=first["tasks"], **words)
 
 
-def untuned(folder: Path) -> str:
-    """Who has no trials yet where it was measured."""
+def untuned(folder: Path, found: dict[str, dict[str, Any]]) -> str:
+    """Which of the seven have no trials yet where they were measured."""
     said = []
-    for name, data in results(folder).items():
+    for name, data in found.items():
         tried = committed(folder, f"tuning-{data['environment']}") or {}
-        # multi-task and its like have trials of an earlier comparison; the oracle is a bound, and shows what it shows
         missing = [x for x in WAYS if x in data["entries"] and x not in tried]
         if missing:
             said.append(f"{' and '.join(f'`{x}`' for x in missing)} has its preset from first looks ({ARENAS[name]}). ")
@@ -238,8 +237,8 @@ def row(entry: dict[str, Any], name: str) -> list[str]:
     low, high = test["area_ci95"]
     speed = test["steps_to_enough"]
     told = "in training" if entry["tested"] else TOLD[entry["privileged"]]
-    spent = [f"{entry['train_steps'] / 1e6:.2g} M", f"{np.median(entry['train_seconds']):.0f}"]
-    spent += [f"{entry['train_flops'] / 1e12:.2g}"]
+    seconds, flops = np.median(entry["train_seconds"]), entry["train_flops"]
+    spent = [f"{entry['train_steps'] / 1e6:.2g} M", f"{seconds:.0f}", f"{flops / 1e12:.2g}"]
     return [
         VARIANTS.get(name, f"`{name}`"),
         told,
@@ -260,6 +259,9 @@ def starts_figure(data: dict[str, Any]) -> Figure:
     colours = dict(zip([*WAYS], COLOURS, strict=False))
     colours |= {name: colours[name.split(",")[0]] for name in others[:3]}
     colours |= dict(zip(others[3:], (colours[x] for x in ("warm-start", "q-init", "selector")), strict=True))
+    best = next(iter(entries.values()))["test"]["oracle"]
+    least = min(min(entry["test"]["phase_return"]) for entry in entries.values())
+    room = 0.04 * (best - least)  # bands reach beyond what can be earned
     with matplotlib.rc_context(RC):
         figure = Figure(figsize=(9.2, 4.4), layout="constrained")
         both = figure.subplots(1, 2, sharey=True)
@@ -268,16 +270,12 @@ def starts_figure(data: dict[str, Any]) -> Figure:
                 curve(axes, entries[name]["test"], colours[name], name, data["budget"])
             if "scratch" in entries:
                 curve(axes, entries["scratch"]["test"], MUTED, "scratch", data["budget"])
-            best = next(iter(entries.values()))["test"]["oracle"]
             axes.axhline(best, color=INK, lw=1, ls=(0, (4, 3)), label="oracle")
             axes.set_xscale("symlog", linthresh=100, linscale=0.4)
-            least = min(min(entries[x]["test"]["phase_return"]) for x in entries)
-            room = 0.04 * (best - least)  # bands reach beyond what can be earned
-            limits = {"xlim": (0, data["budget"]), "ylim": (least - room, best + room)}
-            axes.set(xlabel="environment steps in the new task", **limits)
+            axes.set(xlabel="environment steps in the new task", xlim=(0, data["budget"]))
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, handlelength=1.6)
-        both[0].set_ylabel("return of a greedy episode")
+        both[0].set(ylabel="return of a greedy episode", ylim=(least - room, best + room))
     return figure
 
 

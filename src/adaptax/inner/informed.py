@@ -51,9 +51,14 @@ class Informed(ByTD):
         return "training" if self.features == "descriptor" else "never"
 
     @property
+    def finding(self) -> int:
+        """Phases in which a life finds out what its task is; none where it is told."""
+        return 0 if self.is_told else self.exploring
+
+    @property
     def random_steps(self) -> int:  # type: ignore[override]
         """Steps of the phases that what is known of a task comes from."""
-        return 0 if self.is_told else self.exploring * self.phase_steps * self.copies
+        return self.finding * self.phase_steps * self.copies
 
     @property
     def told_shape(self) -> tuple[int, int]:
@@ -79,7 +84,7 @@ class Informed(ByTD):
 
     def schedule(self, episodes: int | None = None) -> Schedule:
         """As many phases as hold so many episodes, or the usual ones and those that explore before them."""
-        phases = self.phases + (0 if self.is_told else self.exploring)
+        phases = self.phases + self.finding
         return life_of(self.bound.episode_steps, episodes, phases, self.phase_steps, self.copies)
 
     def told(self, data: Transition) -> Float[Array, "n F"]:

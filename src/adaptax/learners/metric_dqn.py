@@ -272,7 +272,7 @@ class MetricDQN(Informed):
             return self._attempted(meta, inner, data, key) if self.attempts else super().adapt(meta, inner, data, key)
         come = self._begun(data)
         if not self.is_told:
-            phase = come + self._before - 1
+            phase = come + self.finding - 1
             told = where(phase < self.exploring, self.heard(inner.told, data, phase), inner.told)
             inner = inner._replace(told=told)
         learned_from = {"one": meta.first, "own": self.network.init(key), "entry": inner.params}[self.trained_from]
@@ -282,7 +282,7 @@ class MetricDQN(Informed):
 
     def _begun(self, data: Transition) -> Int[Array, ""]:
         """Tries begun up to the end of this phase: the first one begins with the life, or when it has explored."""
-        return data.extras[0, 0] // data.reward.shape[0] + 1 - self._before
+        return data.extras[0, 0] // data.reward.shape[0] + 1 - self.finding
 
     def _attempted(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
         """What goes on after a phase of a life of use: the best entry as it is known by then, while attempts last."""
@@ -319,11 +319,6 @@ class MetricDQN(Informed):
         meta = meta._replace(params=params, optimiser=state)
         return meta, jax.tree.map(jnp.mean, metrics) | life_returns(lifetimes.data)
 
-    @property
-    def _before(self) -> int:
-        """Phases of a training life before its first try."""
-        return 0 if self.is_told else self.exploring
-
     def _optimiser(self) -> optax.GradientTransformation:
         return clipped_adam(self.learning_rate, self.max_gradient, self.meta_steps * self.outer_updates)
 
@@ -339,11 +334,10 @@ class MetricDQN(Informed):
 
     def _remembered(self, meta: Meta, lifetimes: Lifetime, told: Float[Array, "B n F"]) -> Meta:
         """With what the tries of these lives earned, once there are entries to try."""
-        after = self._before
         tried = lambda told, key: jnp.stack([self.tried(meta, told, key) for key in self._keys(key)])
         index = jax.vmap(tried)(told, lifetimes.key)
         task = jnp.broadcast_to(told[:, None], (self.tasks, self.tries, *self.told_shape))
-        earned = earned_in(lifetimes.data)[:, after : after + self.tries]
+        earned = earned_in(lifetimes.data)[:, self.finding :][:, : self.tries]
         new = (task, meta.library.told[index], meta.library.earned[index], earned)
         new = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), new)
         tries = added(meta.tries, new)
@@ -353,7 +347,7 @@ class MetricDQN(Informed):
 
     def _keys(self, key: PRNGKey) -> list[PRNGKey]:
         """The keys that a life drew the entries by that it tried: at its birth, and at the ends of phases."""
-        life, first = streams(key), -1 + self._before
+        life, first = streams(key), -1 + self.finding
         at = lambda phase: life.begin if phase < 0 else jax.random.fold_in(life.adapt, phase)
         return [at(phase) for phase in range(first, first + self.tries)]
 

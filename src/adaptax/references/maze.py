@@ -77,13 +77,13 @@ def random_search(tasks: MazeTask, horizon: int) -> Float[np.ndarray, " N"]:
     which = np.arange(len(walls))
     there = np.zeros(walls.shape)
     there[which, start[:, 1], start[:, 0]] = 1.0
+    # nobody stands on the outer wall, so a roll carries nothing around
+    stays = sum(np.roll(walls, (-up, -right), (1, 2)) for right, up in MOVES)
     lasted = np.zeros(len(walls))  # expected steps of an episode
     for _ in range(horizon):
         lasted += there.sum((1, 2))
-        # nobody stands on the outer wall, so a roll carries nothing around
-        ahead = [np.roll(there, (up, right), (1, 2)) for right, up in MOVES]
-        stays = sum(np.roll(walls, (-up, -right), (1, 2)) for right, up in MOVES)
-        there = (there * stays + sum(ahead) * ~walls) / len(MOVES)
+        ahead = sum(np.roll(there, (up, right), (1, 2)) for right, up in MOVES)
+        there = (there * stays + ahead * ~walls) / len(MOVES)
         there[which, goal[:, 1], goal[:, 0]] = 0.0
     return lasted / (1.0 - there.sum((1, 2)))
 
