@@ -1,10 +1,14 @@
-"""Who of a selector's pool can do what: each member alone, on cart-poles that are pushed either way.
+"""Who of a selector's pool can do what, and what says so: each member alone, on cart-poles that are pushed either way.
 
     python benchmarks/pool.py
 
 An action pushes one way in one half of the tasks and the other way in the other, and no network balances both. Writes
 `benchmarks/results/pool.json`: what each member earns in a greedy episode in either half, and the best for each task.
+And of the best member of either half, what it is charged there and in the other half, by the error of returns and by
+the TD error, when itself acts and when the other does: a meta-model that predicts charges can be no better than these.
 """
+
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +17,8 @@ import numpy as np
 import adaptax as ax
 from adaptax.core.env import Environment
 from adaptax.core.types import PRNGKey, PyTree, Task
+from adaptax.inner.pools import QNetworks
+from adaptax.inner.replay import Experience
 from adaptax.learners.selector import Selector
 from adaptax.measure import draw_tasks
 from adaptax.ops.returns import first_episode_return
@@ -20,46 +26,71 @@ from adaptax.runs import Run, elsewhere
 from learning import CACHE, Pair, trained, write
 
 SEEDS, TASKS = 3, 200
+Loss = Literal["return", "td"]
 
 
-def earned(run: Run, env: Environment, tasks: Task, keys: PRNGKey) -> np.ndarray:
-    """Returns `[N, n]` of each member in each task."""
+def lived(run: Run, env: Environment, tasks: Task, keys: PRNGKey) -> tuple[np.ndarray, dict[Loss, np.ndarray]]:
+    """Returns `[N, n]` of each member in each task, and charges `[N, n, n]` of each when another acts."""
     (learner,), _, metas = elsewhere(run, None, None, "best")
     assert isinstance(learner, Selector)
-    pool = jax.tree.map(lambda x: x[0], metas).params["pool"]
+    models, pool = learner.models, jax.tree.map(lambda x: x[0], metas).params["pool"]
+    assert isinstance(models, QNetworks)
 
-    def episode(params: PyTree, task: Task, key: PRNGKey) -> jax.Array:
-        def step(now: tuple, key: PRNGKey) -> tuple[tuple, tuple]:
-            state, observation = now
-            values = learner.network.apply(params, env.observation_space.encode(observation))
-            state, observation, reward, terminated, _ = env.step(task, state, jnp.argmax(values), key)
-            return (state, observation), (reward, terminated)
+    def episode(params: PyTree, task: Task, key: PRNGKey) -> tuple[jax.Array, dict[Loss, jax.Array]]:
+        def step(now: tuple, key: PRNGKey) -> tuple[tuple, Experience]:
+            state, seen = now
+            action = jnp.argmax(learner.network.apply(params, env.observation_space.encode(seen))).astype(jnp.int32)
+            state, following, reward, terminated, _ = env.step(task, state, action, key)
+            return (state, following), Experience(seen, action, reward, following, terminated, terminated)
 
-        reward, over = jax.lax.scan(step, env.reset(task, key), jax.random.split(key, env.episode_steps))[1]
-        return first_episode_return(reward[:, None], over[:, None])
+        life = jax.lax.scan(step, env.reset(task, key), jax.random.split(key, env.episode_steps))[1]
+        life = jax.tree.map(lambda x: x[:, None], life)  # one copy
+        before = jnp.cumsum(life.over, 0) - life.over == 0  # steps of the first episode
+
+        def charge(loss: Loss) -> jax.Array:
+            charged = lambda phi: models._replace(loss=loss).judged(phi, phi, life, jnp.ones_like(life.reward))[0]
+            return jax.vmap(lambda phi: jnp.mean(charged(phi), where=before))(pool)
+
+        return first_episode_return(life.reward, life.over), {loss: charge(loss) for loss in get_args(Loss)}
 
     each = jax.vmap(jax.vmap(episode, (0, None, None)), (None, 0, 0))
-    return np.asarray(jax.jit(each)(pool, tasks, keys))
+    return jax.tree.map(np.asarray, jax.jit(each)(pool, tasks, keys))
+
+
+def judged(run: Run, env: Environment, tasks: Task, keys: PRNGKey) -> dict[str, object]:
+    """What is kept of one pool."""
+    earned, charges = lived(run, env, tasks, keys)
+    forward = np.asarray(tasks.force) > 0
+    halves = {"forward": forward, "backward": ~forward}
+    means = {name: earned[half].mean(0) for name, half in halves.items()}
+    kept: dict[str, object] = {name: [round(float(member), 1) for member in mean] for name, mean in means.items()}
+    owners = [int(mean.argmax()) for mean in means.values()]
+    return kept | {
+        "best": round(float(earned.max(1).mean()), 1),
+        # rows: the best member of the half acts, that of the other half; columns: the same are charged
+        "charged": {
+            loss: {
+                name: charge[half].mean(0)[np.ix_(pair, pair)].round(1).tolist()
+                for (name, half), pair in zip(halves.items(), (owners, owners[::-1]), strict=True)
+            }
+            for loss, charge in charges.items()
+        },
+    }
 
 
 def main() -> None:
-    """Judges the members of pools of two sizes, three seeds each."""
+    """Judges the members of pools that were trained by either charge, three seeds each."""
     jax.config.update("jax_compilation_cache_dir", str(CACHE))
     env = ax.make("cartpole")
     assert isinstance(env, Environment)
     tasks, keys = draw_tasks(env, "test", TASKS, 1)
-    forward, pools = np.asarray(tasks.force) > 0, {}
-    for name, changed in (("selector", None), ("selector, a pool of two", {"members": 2})):
-        runs = [trained(Pair("selector", "cartpole", {}, "", changed=changed), seed)[0] for seed in range(SEEDS)]
-        each = [earned(run, env, tasks, keys) for run in runs]
-        pools[name] = [
-            {
-                "forward": [round(float(member), 1) for member in x[forward].mean(0)],
-                "backward": [round(float(member), 1) for member in x[~forward].mean(0)],
-                "best": round(float(x.max(1).mean()), 1),
-            }
-            for x in each
+    pools = {
+        name: [
+            judged(trained(Pair("selector", "cartpole", {}, "", changed=changed), seed)[0], env, tasks, keys)
+            for seed in range(SEEDS)
         ]
+        for name, changed in (("selector", None), ("selector, charged for returns", {"loss": "return"}))
+    }
     print(pools, flush=True)
     write("pool", {"environment": "cartpole", "tasks": TASKS, "pools": pools}, "", "pool")
 

@@ -92,7 +92,7 @@ ENTRIES = {
     "hyper-dqn, two episodes": Entry("hyper-dqn", "not-told", {"steps": 16, "phases": 12}, steps=208),
     "metric-dqn, averages": Entry("metric-dqn", changed={"neighbours": 10, "trained_from": "one"}),
     "metric-dqn, averages of strangers": Entry("metric-dqn", changed={"neighbours": 10, "trained_from": "own"}),
-    "selector, a pool of two": Entry("selector", changed={"members": 2}),
+    "selector, charged for returns": Entry("selector", changed={"loss": "return"}),
     "meta-dqn, shuffled": Entry("meta-dqn", shuffled=True),
     "hyper-dqn, shuffled": Entry("hyper-dqn", shuffled=True),
     "metric-dqn, shuffled": Entry("metric-dqn", shuffled=True),
@@ -109,7 +109,7 @@ def oracle(arena: Arena, split: str, seed: int) -> float:
 
 
 def luck(arena: Arena) -> dict[str, float]:
-    """Quantiles over mazes: expected steps of random moves until the goal is met. Nobody who is not told learns before.
+    """Quantiles over mazes: expected steps of random moves until the goal is met. By such moves nobody learns before.
 
     On the cart-pole every step pays: none.
     """

@@ -80,7 +80,7 @@ STARTS: dict[str, dict[str, Grid]] = {
         "meta-dqn": {"condition": ["concatenation", "film"], "learning_rate": [5e-4, 1e-3, 2e-3]},
         "hyper-dqn": {"learning_rate": [1e-4, 3e-4, 1e-3], "inner_lr": [1e-3, 3e-3]},
         "metric-dqn": {"trained_from": ["one", "own"], "neighbours": [1, 3, 10]},
-        "selector": {"members": [4, 8, 16], "trace": [0.8, 0.9]},
+        "selector": {"members": [2, 4, 8], "trace": [0.8, 0.9]},
         "learned-optimizer": {"inner_lr": [1e-3, 3e-3], "learning_rate": [1e-3, 3e-3, 1e-2]},
         "rl2": {"entropy": [0.0, 0.01], "learning_rate": [5e-4, 1e-3, 2e-3]},
     },

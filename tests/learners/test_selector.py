@@ -70,6 +70,15 @@ def test_what_a_q_network_is_charged_and_trained_to(seed):
         np.testing.assert_allclose(target[:, 0], watkins, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("huber", [0.5, 1e6])
+def test_by_what_a_q_network_is_trained(huber):
+    life, q, target = life_of(3), jnp.zeros((6, 2)), jnp.linspace(-4.0, 8.0, 12)[:, None]
+    found = jax.grad(QNetworks(TABLE, S, 0.9, 0.7, "td", huber).training)(q, life, target)
+    expected = np.zeros((6, 2))
+    np.add.at(expected, (life.observation[:, 0], life.action[:, 0]), -np.clip(target[:, 0], -huber, huber) / huber / 12)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-12)
+
+
 def test_what_a_policy_is_charged():
     life, logits = life_of(0), jnp.log(jnp.array([[0.25, 0.75]] * 6))
     weight = jnp.linspace(0.5, 1.5, 12)[:, None]
@@ -135,6 +144,18 @@ def test_the_td_error_is_least_for_who_expects_nothing():
         cell = np.asarray(life.observation[:, 0])
         charged = [[np.asarray(x[loss])[cell == c].mean() for c in range(5)] for x in (unknown, known)]
         assert np.argmin(charged, 0)[1] == choice, loss
+
+
+def test_where_every_step_pays_the_return_is_least_off_for_who_expects_a_fall():
+    """Cells 0 to 4 are how far a pole leans; who acts pushes it over in three steps, which each pay 1."""
+    rows = [(2, 1, 1.0, 3, False, False), (3, 1, 1.0, 4, False, False), (4, 1, 1.0, 5, True, True)] * 4
+    life = Experience(*(jnp.asarray(x)[:, None] for x in zip(*rows, strict=True)))
+    knows = jnp.full((6, 2), 10.0).at[4, 1].set(1.0).at[0, 0].set(1.0)  # who pushes back in time is paid for ever
+    charged = {
+        loss: [BY[loss](q, q, life, life.reward)[0].mean() for q in (knows, jnp.full((6, 2), 2.0))] for loss in BY
+    }
+    assert charged["td"][0] == pytest.approx(0, abs=1e-9) and charged["td"][1] > 0.6
+    assert charged["return"][0] > 10 * charged["return"][1], "another acted, and the return is of what he did"
 
 
 def bound(**fields: Any) -> Selector:

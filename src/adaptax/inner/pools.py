@@ -4,12 +4,12 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int
 
 from adaptax.core.types import PRNGKey, PyTree
 from adaptax.inner.policy_gradient import linear_baseline, time_features
 from adaptax.inner.replay import Experience
+from adaptax.inner.td import huber_loss
 from adaptax.nn.net import PureNet, mlp
 from adaptax.nn.recurrent import Recurrent, gru
 from adaptax.ops.distributions import Categorical
@@ -30,6 +30,7 @@ class QNetworks(NamedTuple):
         discount: $\gamma$.
         trace: $\lambda$ of the targets that members are trained to.
         loss: What a member is judged by: the return that followed, or its TD error.
+        huber: Error from which on the loss that members are trained by grows in proportion to it.
     """
 
     network: PureNet
@@ -37,6 +38,7 @@ class QNetworks(NamedTuple):
     discount: Array | float
     trace: Array | float
     loss: Literal["return", "td"]
+    huber: Array | float = 1.0
 
     def action(self, outputs: Float[Array, " A"], key: PRNGKey, explore: bool) -> Int[Array, ""]:
         """The best action."""
@@ -73,9 +75,9 @@ class QNetworks(NamedTuple):
         return error**2, watkins
 
     def training(self, params: PyTree, life: Experience, target: Float[Array, "L E"]) -> Float[Array, ""]:
-        """Huber's loss of one member on a life."""
+        """Huber's loss of one member on a life, with gradients of at most one."""
         value = taken(every(self.network, params, self.observation, life.observation), life.action)
-        return jnp.mean(optax.losses.huber_loss(value - target))
+        return jnp.mean(huber_loss(value - target, self.huber)) / self.huber
 
 
 class Policies(NamedTuple):

@@ -124,9 +124,7 @@ class TD(NamedTuple):
 
     def weighed(self, drawn: Drawn, errors: Float[Array, " N"]) -> Float[Array, ""]:
         """Huber's loss of errors, each with the weight of what it is of."""
-        # not optax's: where `huber` is large, its gradient is a difference of large numbers
-        kept = jnp.clip(errors, -self.huber, self.huber)
-        return jnp.mean(drawn.weight * kept * (errors - 0.5 * kept))
+        return jnp.mean(drawn.weight * huber_loss(errors, self.huber))
 
     def learn(self, now: Learning, data: Transition, key: PRNGKey) -> Learning:
         """Keeps what was lived, and makes one update from what is kept."""
@@ -161,3 +159,10 @@ def or_any(action: Int[Array, ""], actions: int, share: Float[Array, ""], key: P
     chance, which = jax.random.uniform(key, (2,))
     anything = jnp.minimum((which * actions).astype(jnp.int32), actions - 1)
     return jnp.where(chance < share, anything, action)
+
+
+def huber_loss(errors: Float[Array, "..."], huber: Array | float) -> Float[Array, "..."]:
+    """Half the square of an error up to `huber`, and from there on in proportion to it (Huber, 1964)."""
+    # not optax's: where `huber` is large, its gradient is a difference of large numbers
+    kept = jnp.clip(errors, -huber, huber)
+    return kept * (errors - 0.5 * kept)

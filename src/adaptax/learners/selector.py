@@ -67,10 +67,15 @@ class Selector(ByTD):
     [s_t, a_{t-1}, r_{t-1}, first_t])$, $\hat\ell_t = f(s_t, h_t)$, and $i_t = \arg\min_i \hat\ell_{t,i}$. It is trained
     by squared error on the losses that came about, which all members have in each life, whoever acted.
 
-    A pool of Q-networks is charged $\ell_{t,i} = (Q_i(s_t, a_t) - G_t)^2$, G being the return that really followed;
-    where a time limit or the record's end cut it off, the member's own value stands for the rest. The TD error can be
-    charged instead; where rewards are sparse it is least for a member that expects nothing, which then acts. A pool of
-    policies is charged $-w_t \log \pi_i(a_t \mid s_t)$, where $w_t \propto e^{\kappa A_t}$ weighs by what was earned.
+    What a member is charged:
+
+    - `return`, of a pool of Q-networks: $\ell_{t,i} = (Q_i(s_t, a_t) - G_t)^2$, G being the return that really
+      followed; where a time limit or the record's end cut it off, the member's own value stands for the rest.
+    - `td`, of a pool of Q-networks: $\ell_{t,i} = (Q_i(s_t, a_t) - r_t - \gamma \max_a Q_i(s_{t+1}, a))^2$. Where
+      rewards are sparse it is least for a member that expects nothing, which then acts. Where every step is rewarded it
+      is the better charge, for it does not ask who acted: while a member acts that does not know this task, returns
+      are low, and the member that does is further off than one that expects little.
+    - a pool of policies: $-w_t \log \pi_i(a_t \mid s_t)$, where $w_t \propto e^{\kappa A_t}$ weighs by what was earned.
 
     Members become different by multiple-choice learning: with $L_i$ the mean loss over a life, member i is trained on
     it with the share $\mathrm{softmax}_i(-L_i / \tau)$, so that it owns tasks, not states. Q-networks are trained to
@@ -141,7 +146,7 @@ class Selector(ByTD):
         """What one member is, and how it is judged."""
         spec = self.bound
         if self.pool == "q-networks":
-            return QNetworks(self.network, spec.observation, self.discount, self.trace, self.loss)
+            return QNetworks(self.network, spec.observation, self.discount, self.trace, self.loss, self.huber)
         return Policies(mlp((spec.observation.size, 2 * self.hidden, self.hidden, spec.action.size)), spec.observation)
 
     @property
