@@ -70,7 +70,7 @@ def judged(run: Run, env: Environment, tasks: Task, keys: PRNGKey) -> dict[str, 
         # rows: the best member of the half acts, that of the other half; columns: the same are charged
         "charged": {
             loss: {
-                name: charge[half].mean(0)[np.ix_(pair, pair)].round(1).tolist()
+                name: charge[half].mean(0, float)[np.ix_(pair, pair)].round(1).tolist()
                 for (name, half), pair in zip(halves.items(), (owners, owners[::-1]), strict=True)
             }
             for loss, charge in charges.items()
