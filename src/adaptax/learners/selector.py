@@ -79,7 +79,8 @@ class Selector(ByTD):
 
     Members become different by multiple-choice learning: with $L_i$ the mean loss over a life, member i is trained on
     it with the share $\mathrm{softmax}_i(-L_i / \tau)$, so that it owns tasks, not states. Q-networks are trained to
-    Watkins' $Q(\lambda)$ under a slow copy of each, policies by weighted log-likelihood.
+    Watkins' $Q(\lambda)$ under a slow copy of each, by Huber's loss in units of `huber`; policies by weighted
+    log-likelihood.
 
     A life that is longer than those of the training goes on by deep Q-learning: when `warm_up` steps have been lived,
     from the Q-network whose predicted losses were least in sum. With policies the choice of a member is all.
