@@ -142,7 +142,7 @@ def lives(
         return together(results).samples.phase_return, steps, min(result.seconds for result in results)
 
     curves, steps, seconds = judged(episodes)
-    while schedule.phases == 1 and (episodes := episodes // 2):
+    while tester.schedule(episodes).phases == 1 and (episodes := episodes // 2):
         sooner, at, _ = judged(episodes)
         curves, steps = np.concatenate([sooner, curves[..., 1:]], -1), np.concatenate([at, steps[1:]])
     return curves, steps, seconds

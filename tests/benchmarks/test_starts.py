@@ -13,7 +13,10 @@ import adaptax as ax
 from adaptax.config import replaced
 from adaptax.measure import draw_tasks
 from adaptax.presets import preset
+from adaptax.registry import make_learner
 from adaptax.runs import values_of
+from adaptax.testing import small
+from adaptax.testing.toys import Corridor
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -53,6 +56,15 @@ def test_what_is_enough_is_found_within_the_budget_only(starts):
     assert starts.steps_to(curve, steps, 0.9, 150) is None
 
 
+@pytest.mark.usefixtures("unvalidated")
+@pytest.mark.parametrize(("name", "steps"), [("multi-task", [*range(0, 101, 10)]), ("rl2", [0, 10, 20, 50, 100])])
+def test_a_life_of_one_phase_is_judged_at_several_lengths(starts, name, steps):
+    learner = replaced(small(make_learner(name)), {"copies": 1}, "learner")
+    run = ax.train(learner, Corridor(), meta_steps=1)
+    curves, at, _ = starts.lives(starts.ARENAS["maze"]._replace(steps=100), [run], "validation", 1, None, 5)
+    assert at.tolist() == steps and curves.shape == (1, 5, len(steps))
+
+
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("starts-*.json")), ids=lambda path: path.stem)
 def test_what_was_measured_is_what_is_asked_for(path, starts):
     data = json.loads(path.read_text())
@@ -65,6 +77,7 @@ def test_what_was_measured_is_what_is_asked_for(path, starts):
         fields, plain = values_of(replaced(learner, asked.changed or {}, "learner")), found["fields"]
         idle = {"starts", "search_steps"} if plain.get("search") == "none" and not asked.tested else set()
         assert found["meta_steps"] == meta_steps, name
+        assert all((np.diff(found[split]["steps"]) > 0).all() for split in ("test", "ood")), name
         assert {x: fields[x] for x in fields.keys() - idle} == {x: plain[x] for x in plain.keys() - idle}, name
 
 
