@@ -8,7 +8,7 @@ And of the best member of either half, what it is charged there and in the other
 the TD error, when itself acts and when the other does: a meta-model that predicts charges can be no better than these.
 """
 
-from typing import Literal, get_args
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -17,16 +17,14 @@ import numpy as np
 import adaptax as ax
 from adaptax.core.env import Environment
 from adaptax.core.types import PRNGKey, PyTree, Task
-from adaptax.inner.pools import QNetworks
+from adaptax.inner.pools import Loss, QNetworks
 from adaptax.inner.replay import Experience
 from adaptax.learners.selector import Selector
 from adaptax.measure import draw_tasks
-from adaptax.ops.returns import first_episode_return
+from adaptax.ops.returns import first_episode_return, in_first_episode
 from adaptax.runs import Run, elsewhere
 from learning import CACHE, Pair, trained, write
-
-SEEDS, TASKS = 3, 200
-Loss = Literal["return", "td"]
+from starts import ENTRIES, SEEDS, TASKS
 
 
 def lived(run: Run, env: Environment, tasks: Task, keys: PRNGKey) -> tuple[np.ndarray, dict[Loss, np.ndarray]]:
@@ -45,11 +43,11 @@ def lived(run: Run, env: Environment, tasks: Task, keys: PRNGKey) -> tuple[np.nd
 
         life = jax.lax.scan(step, env.reset(task, key), jax.random.split(key, env.episode_steps))[1]
         life = jax.tree.map(lambda x: x[:, None], life)  # one copy
-        before = jnp.cumsum(life.over, 0) - life.over == 0  # steps of the first episode
+        first = in_first_episode(life.over)
 
         def charge(loss: Loss) -> jax.Array:
             charged = lambda phi: models._replace(loss=loss).judged(phi, phi, life, jnp.ones_like(life.reward))[0]
-            return jax.vmap(lambda phi: jnp.mean(charged(phi), where=before))(pool)
+            return jax.vmap(lambda phi: jnp.mean(charged(phi), where=first))(pool)
 
         return first_episode_return(life.reward, life.over), {loss: charge(loss) for loss in get_args(Loss)}
 
@@ -84,13 +82,10 @@ def main() -> None:
     env = ax.make("cartpole")
     assert isinstance(env, Environment)
     tasks, keys = draw_tasks(env, "test", TASKS, 1)
-    pools = {
-        name: [
-            judged(trained(Pair("selector", "cartpole", {}, "", changed=changed), seed)[0], env, tasks, keys)
-            for seed in range(SEEDS)
-        ]
-        for name, changed in (("selector", None), ("selector, charged for returns", {"loss": "return"}))
-    }
+    pools = {}
+    for name in ("selector", "selector, charged for returns"):
+        pair = Pair("selector", "cartpole", {}, "", changed=ENTRIES[name].changed)
+        pools[name] = [judged(trained(pair, seed)[0], env, tasks, keys) for seed in range(SEEDS)]
     print(pools, flush=True)
     write("pool", {"environment": "cartpole", "tasks": TASKS, "pools": pools}, "", "pool")
 

@@ -21,6 +21,9 @@ LARGEST_WEIGHT = 20.0  # as in Peng et al., 2019, arXiv:1910.00177
 BALANCING = 10  # rounds; what is left of imbalance then is a few per cent
 
 
+Loss = Literal["return", "td"]
+
+
 class QNetworks(NamedTuple):
     r"""Members that say what actions are worth, $Q_i(s, \cdot)$.
 
@@ -37,7 +40,7 @@ class QNetworks(NamedTuple):
     observation: Space
     discount: Array | float
     trace: Array | float
-    loss: Literal["return", "td"]
+    loss: Loss
     huber: Array | float = 1.0
 
     def action(self, outputs: Float[Array, " A"], key: PRNGKey, explore: bool) -> Int[Array, ""]:

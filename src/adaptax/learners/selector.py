@@ -11,7 +11,7 @@ from adaptax.core.lifetime import where
 from adaptax.core.types import Lifetime, Metrics, PRNGKey, PyTree, Schedule, Step, Transition
 from adaptax.fields import Count, Fraction, NonNegative, Positive
 from adaptax.inner.by_td import ByTD, life_returns, more_at_first
-from adaptax.inner.pools import Policies, Pool, QNetworks, loss_predictor, shares, weights
+from adaptax.inner.pools import Loss, Policies, Pool, QNetworks, loss_predictor, shares, weights
 from adaptax.inner.replay import experience
 from adaptax.inner.td import Learning, or_any
 from adaptax.nn.net import mlp
@@ -123,7 +123,7 @@ class Selector(ByTD):
     phases: Count = 4
     pool: Literal["q-networks", "policies"] = "q-networks"
     members: Count = 4
-    loss: Literal["return", "td"] = "return"
+    loss: Loss = "return"
     weighting: NonNegative = 1.0
     temperature: Positive = 0.1
     losers: Fraction = 0.05

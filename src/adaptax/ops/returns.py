@@ -47,8 +47,13 @@ def gae(
 
 def first_episode_return(reward: Float[Array, "T E"], over: Bool[Array, "T E"]) -> Float[Array, ""]:
     """Return of the first episode of a phase, mean over copies."""
-    before = jnp.cumsum(over.astype(jnp.int32), 0) - over.astype(jnp.int32)
-    return jnp.sum(jnp.where(before == 0, reward, 0.0), 0).mean()
+    return jnp.sum(reward, 0, where=in_first_episode(over)).mean()
+
+
+def in_first_episode(over: Bool[Array, "T E"]) -> Bool[Array, "T E"]:
+    """Steps up to the first that ends an episode."""
+    ended = over.astype(jnp.int32)
+    return jnp.cumsum(ended, 0) == ended
 
 
 def sequences(x: Shaped[Array, "B K T E *rest"]) -> Shaped[Array, "N L *rest"]:
