@@ -6,6 +6,7 @@ An action pushes one way in one half of the tasks and the other way in the other
 `benchmarks/results/pool.json`: what each member earns in a greedy episode in either half, and the best for each task.
 And of the best member of either half, what it is charged there and in the other half, by the error of returns and by
 the TD error, when itself acts and when the other does: a meta-model that predicts charges can be no better than these.
+Of mazes, where tasks are not of a few kinds: what the best member for each earns, and in how many one finds the goal.
 """
 
 from typing import get_args
@@ -24,7 +25,7 @@ from adaptax.measure import draw_tasks
 from adaptax.ops.returns import first_episode_return, in_first_episode
 from adaptax.runs import Run, elsewhere
 from learning import CACHE, Pair, trained, write
-from starts import ENTRIES, SEEDS, TASKS
+from starts import ARENAS, ENTRIES, SEEDS, TASKS
 
 
 def lived(run: Run, env: Environment, tasks: Task, keys: PRNGKey) -> tuple[np.ndarray, dict[Loss, np.ndarray]]:
@@ -76,18 +77,28 @@ def judged(run: Run, env: Environment, tasks: Task, keys: PRNGKey) -> dict[str, 
     }
 
 
+def held(run: Run, env: Environment) -> dict[str, float]:
+    """What a pool holds of mazes: the return of the best member for each, and the share in which one finds the goal."""
+    best = lived(run, env, *draw_tasks(env, "test", TASKS, 1))[0].max(1)
+    return {"best": round(float(best.mean()), 3), "solved": round(float((best > 0).mean()), 3)}
+
+
 def main() -> None:
     """Judges the members of pools that were trained by either charge, three seeds each."""
     jax.config.update("jax_compilation_cache_dir", str(CACHE))
     env = ax.make("cartpole")
     assert isinstance(env, Environment)
     tasks, keys = draw_tasks(env, "test", TASKS, 1)
+    maze = ax.make("maze", **ARENAS["maze"].fields)
+    in_mazes = [
+        held(trained(Pair("selector", "maze", ARENAS["maze"].fields, ""), seed)[0], maze) for seed in range(SEEDS)
+    ]
     pools = {}
     for name in ("selector", "selector, charged for returns"):
         pair = Pair("selector", "cartpole", {}, "", changed=ENTRIES[name].changed)
         pools[name] = [judged(trained(pair, seed)[0], env, tasks, keys) for seed in range(SEEDS)]
-    print(pools, flush=True)
-    write("pool", {"environment": "cartpole", "tasks": TASKS, "pools": pools}, "", "pool")
+    print(pools, in_mazes, flush=True)
+    write("pool", {"environment": "cartpole", "tasks": TASKS, "pools": pools, "mazes": in_mazes}, "", "pool")
 
 
 if __name__ == "__main__":

@@ -90,9 +90,14 @@ ENTRIES = {
     "metric-dqn, not told": Entry("metric-dqn", "not-told"),
     # a pole under random forces falls after eight or nine steps: what two episodes tell, and what follows at once
     "hyper-dqn, two episodes": Entry("hyper-dqn", "not-told", {"steps": 16, "phases": 12}, steps=208),
+    "hyper-dqn, two episodes in order": Entry(
+        "hyper-dqn", "not-told", {"features": "encoder", "steps": 16, "phases": 12}, steps=208
+    ),
     "metric-dqn, averages": Entry("metric-dqn", changed={"neighbours": 10, "trained_from": "one"}),
     "metric-dqn, averages of strangers": Entry("metric-dqn", changed={"neighbours": 10, "trained_from": "own"}),
     "selector, charged for returns": Entry("selector", changed={"loss": "return"}),
+    "selector, charged for TD errors": Entry("selector", changed={"loss": "td"}),
+    "selector, policies": Entry("selector", changed={"pool": "policies"}),
     "meta-dqn, shuffled": Entry("meta-dqn", shuffled=True),
     "hyper-dqn, shuffled": Entry("hyper-dqn", shuffled=True),
     "metric-dqn, shuffled": Entry("metric-dqn", shuffled=True),

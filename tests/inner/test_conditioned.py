@@ -143,6 +143,10 @@ def test_what_only_training_needs_is_not_deployed():
         ({"lives": 3}, "lives is 3; it must hold the 4 tasks"),
         ({"n_step": 1000, "replay": 2000}, "n_step is 1000, and a copy lives 240 steps"),
         ({"replay": 1}, "replay is 1; a batch, n_step and update_every need 4 steps of each copy"),
+        (
+            {"features": "statistics", "steps": 16, "n_step": 33},
+            "n_step is 33, and 32 steps follow what tells the task: give it fewer",
+        ),
         ({"steps": 10}, "steps is 10; it must be a multiple of update_every, 4"),
     ],
 )

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import adaptax as ax
 from adaptax import testing
 from adaptax.core.lifetime import advance, born
 from adaptax.core.trainer import initial_state, lived, meta_step
@@ -95,6 +96,45 @@ def test_what_tries_earned_is_remembered_beside_the_very_entries_that_were_tried
             np.testing.assert_array_equal(np.asarray(jnp.argmax(values, -1)), np.asarray(data.action))
 
 
+def balancing(learner, sign):
+    """A Q-network that pushes the cart under a falling pole, where the motor pushes in the direction of `sign`."""
+    one, two, last = jax.tree.map(jnp.zeros_like, learner.network.init(jax.random.key(0)))
+    lean, unit = sign * jnp.array([0.3, 0.6, 6.0, 1.5]), jnp.arange(4)
+    one["weight"] = one["weight"].at[unit, unit].set(1.0).at[unit, 4 + unit].set(-1.0)
+    push = jnp.concatenate([lean, -lean])
+    two["weight"] = two["weight"].at[:8, 0].set(push).at[:8, 1].set(-push)
+    last["weight"] = last["weight"].at[0, 1].set(1.0).at[1, 0].set(1.0)
+    return [one, two, last]
+
+
+def test_what_a_try_earns_is_the_doing_of_its_entry_alone():
+    """Whatever pole the entry before has left: who balances earns a whole episode in every try, others little."""
+    env = ax.make("cartpole")
+    learner = MetricDQN(tasks=8, tries=4, phases=1, library=8, near=0.0, remembered=32).bind(env.spec(), 10)
+    state = initial_state(learner, env, jax.random.key(0))
+    both = jax.tree.map(lambda *x: jnp.stack(x * 4), balancing(learner, 1.0), balancing(learner, -1.0))
+    library = state.meta.library._replace(params=both, written=jnp.asarray(8, jnp.int32))
+    library = library._replace(told=jnp.arange(8.0)[:, None, None] + jnp.zeros_like(library.told))  # their numbers
+    meta = state.meta._replace(library=library)
+    _, lifetimes, key = lived(learner, env, state._replace(meta=meta))
+    assert lifetimes.data.step.first[:, :, 0].all(), "each phase begins with an episode"
+    tries = learner.update(meta, lifetimes, key)[0].tries
+    forward, taken = np.asarray(lifetimes.descriptor)[:, -1].repeat(4) > 0, np.asarray(tries.entry)[:, 0, 0] % 2 == 0
+    earned = np.asarray(tries.earned)
+    assert (earned[forward == taken] == 200).all() and (forward == taken).sum() > 8
+    assert (earned[forward != taken] < 20).all()
+
+
+def test_an_episode_that_the_end_of_a_phase_cuts_off_is_over_in_the_replay():
+    learner = bound(tries=1, phases=2, steps=4)
+    state = initial_state(learner, ENV, jax.random.key(0))
+    life = born(learner, ENV, state.meta, ENV.tasks.train(jax.random.key(5)), jax.random.key(6), learner.copies)
+    life, _ = advance(learner, ENV, state.meta, life, learner.schedule()._replace(phases=2))
+    replay = life.agent.inner.replay
+    np.testing.assert_array_equal(replay.kept.over[:8, 0], np.arange(1, 9) % 4 == 0)
+    assert not replay.kept.terminated[:8].any()
+
+
 def test_a_task_is_learned_after_the_tries_from_one_network_for_all():
     learner = bound(tries=2, phases=1, warm_up=0)
     state = initial_state(learner, ENV, jax.random.key(0))
@@ -156,6 +196,16 @@ def test_what_an_entry_earned_corrects_what_is_expected_of_those_like_it():
     apart = float(learner.siamese.distance(params, read(meta.library.told[2]), read(meta.library.told[0])))
     np.testing.assert_allclose(after[2], before[2] + np.exp(-apart) * (deviation - before[0]), rtol=1e-5)
     assert int(jnp.argmax(jnp.asarray(after))) == 2, "so next comes one that is unlike it"
+    assert (after[3:] == -np.inf).all(), "what is not there yet is not expected to earn anything"
+
+
+def test_attempts_of_an_empty_library_are_of_the_first_network():
+    learner = bound(attempts=2)
+    meta = learner.deployed(learner.init(jax.random.key(0)))
+    life = born(learner, ENV, meta, ENV.tasks.test(jax.random.key(5)), jax.random.key(6), learner.copies)
+    life, _ = advance(learner, ENV, meta, life, learner.schedule()._replace(phases=2))
+    assert not np.isnan(life.agent.inner.told.expected).any()
+    jax.tree.map(np.testing.assert_array_equal, life.agent.inner.params, meta.first)
 
 
 @pytest.mark.parametrize("features", ["descriptor", "statistics"])
@@ -201,8 +251,8 @@ def test_siamese_distances():
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"library": 3}, "library is 3; it must hold 4 entries"),
-        ({"neighbours": 9, "library": 8}, "library is 8; it must hold 9 entries"),
+        ({"library": 3}, "library is 3; it must hold the 4 entries that a meta-step makes"),
+        ({"neighbours": 9, "library": 8}, "library is 8; neighbours asks for 9 of its entries"),
         ({"attempts": 1, "neighbours": 2}, "attempts try one entry at a time, and neighbours is 2: set it to 1"),
         ({"remembered": 7}, "remembered is 7; a meta-step makes 8 tries"),
     ],

@@ -233,7 +233,6 @@ def test_what_is_learned_from_is_what_was_predicted():
     [
         ({"members": 1}, "members is 1; a pool needs 2 or more, or there is nothing to choose"),
         ({"minibatches": 3}, "minibatches is 3; it must divide the 40 tasks of a meta-step"),
-        ({"pool": "policies", "loss": "td"}, "loss is 'td', which policies do not have: leave it out, or take a pool"),
         ({"replay": 1}, "replay is 1; a batch, n_step and update_every need 32 steps of each copy"),
     ],
 )

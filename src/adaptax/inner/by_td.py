@@ -46,6 +46,7 @@ class ByTD(Learner):
         target_every: Updates between two moves of the target network.
         polyak: Fraction of the way to the network that the target moves; 1 goes all the way.
         huber: TD error from which on the loss grows linearly (Huber's loss); above all errors, the loss is squared.
+            Where returns are far above 1, set it about as high (`dqn` says why).
         epsilon: Share of random actions at birth.
         last_epsilon: Share of random actions in the end.
         epsilon_steps: Steps, in all copies, over which it falls from the one to the other.

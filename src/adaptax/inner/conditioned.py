@@ -80,6 +80,8 @@ class Conditioned(Informed):
         wrong = super().problems()
         if self.lives < self.tasks:
             wrong.append(f"lives is {self.lives}; it must hold the {self.tasks} tasks of a meta-step")
+        if self.spec is not None and self.finding and self.n_step > (after := self.phases * self.phase_steps):
+            wrong.append(f"n_step is {self.n_step}, and {after} steps follow what tells the task: give it fewer")
         return wrong
 
     def init(self, key: PRNGKey) -> Meta:

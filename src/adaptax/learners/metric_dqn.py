@@ -66,12 +66,12 @@ class MetricDQN(Informed):
 
     A new task x begins with $\phi_0 \propto \sum_j \exp(s_j / \tau) \phi_j$ over the `neighbours` entries of the
     highest $s_j = w e_j - d_\theta(x, x_j)$: tasks that are near, and were solved, for $e_j$ is what entry j earned at
-    home. It goes on by deep Q-learning. The distance is taught by what it is for: lives in training first try entries,
-    a greedy phase each, and $v_\theta(x) + s_j$ is fitted to what entry j earns in task x. So d is how much is lost by
-    transfer, and v takes up that some tasks pay more. Of the tries a part, `near`, goes to entry j with probability
-    $\propto \exp(s_j / \tau)$, the others to any: where few entries are of use for a task, those that seem so must be
-    tried, or there is nothing to learn from but failures. Then the life learns its task, and its features, its network
-    and what that earned become an entry.
+    home. It goes on by deep Q-learning. Each phase begins a new episode, so that what it earns is an entry's own doing.
+    The distance is taught by what it is for: lives in training first try entries, a greedy phase each, and $v_\theta(x)
+    + s_j$ is fitted to what entry j earns in task x. So d is how much is lost by transfer, and v takes up that some
+    tasks pay more. Of the tries a part, `near`, goes to entry j with probability $\propto \exp(s_j / \tau)$, the others
+    to any: where few entries are of use for a task, those that seem so must be tried, or there is nothing to learn from
+    but failures. Then the life learns its task, and its features, its network and what that earned become an entry.
 
     With `attempts`, a life of use does not trust the distance alone, but tries an entry a phase before it learns, each
     time the one of which most is expected, at first $v_\theta(x) + s_j$. When j earned o, what is expected of all
@@ -130,6 +130,8 @@ class MetricDQN(Informed):
     max_gradient: Positive = 10.0
     epsilon: Fraction = 0.1
 
+    reset_each_phase = True
+
     @property
     def siamese(self) -> Siamese:
         """What compares tasks."""
@@ -142,11 +144,11 @@ class MetricDQN(Informed):
 
     def problems(self) -> list[str]:
         """What is kept must hold what comes at once, and what is asked for."""
-        wrong, least = super().problems(), max(self.tasks, self.neighbours)
-        if self.library < least:
-            wrong.append(
-                f"library is {self.library}; it must hold {least} entries: the tasks of a meta-step come at once"
-            )
+        wrong = super().problems()
+        if self.library < self.tasks:
+            wrong.append(f"library is {self.library}; it must hold the {self.tasks} entries that a meta-step makes")
+        if self.library < self.neighbours:
+            wrong.append(f"library is {self.library}; neighbours asks for {self.neighbours} of its entries")
         if self.attempts and self.neighbours > 1:
             wrong.append(f"attempts try one entry at a time, and neighbours is {self.neighbours}: set it to 1")
         if self.remembered < self.tasks * self.tries:
@@ -251,7 +253,8 @@ class MetricDQN(Informed):
         distance = partial(self.siamese.distance, meta.params["siamese"])
         alike = jnp.exp(-jax.vmap(lambda told: distance(read(told), one))(meta.library.told))
         alike = alike.at[now.entry].set(1.0)  # an asymmetric distance to itself is not 0
-        return now.expected + alike * (normalised(meta.worth, earned[None])[0] - now.expected[now.entry])
+        change = alike * (normalised(meta.worth, earned[None])[0] - now.expected[now.entry])
+        return jnp.where(jnp.isfinite(now.expected), now.expected + change, now.expected)
 
     def rule(self, meta: Meta) -> TD:
         """The inner loop's rule, which learns nothing while entries are tried; in training it then explores widely."""
@@ -265,6 +268,11 @@ class MetricDQN(Informed):
         trying = (lived >= self.random_steps) & (lived < rule.random_steps)
         before = rule.explored(lived) if training(meta) else super().explored_share(meta, lived)
         return jnp.where(trying, 0.0, jnp.where(lived < self.random_steps, before, rule.explored(lived)))
+
+    def learn(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
+        """One update; the end of a phase cuts its episode off, and what comes next in the replay is another one."""
+        cut = (data.extras + 1) % self.phase_steps == 0
+        return super().learn(meta, inner, data._replace(truncated=data.truncated | cut), key)
 
     def adapt(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
         """In training the next entry to be tried, and then what the task is learned from; in use the best one."""

@@ -90,7 +90,7 @@ class Selector(ByTD):
         phases: Phases of a training life, in which nothing is learned but who acts.
         pool: What the members are.
         members: n.
-        loss: What Q-networks are charged for; policies are charged for their likelihood.
+        loss: What Q-networks are charged for; policies are charged for their likelihood, whatever it says.
         weighting: $\kappa$ of policies: how much more it weighs what earned more; 0 imitates all alike.
         temperature: $\tau$, in standard deviations of how losses differ between members.
         losers: Share of each life that goes to all members alike, so that none is left without.
@@ -182,8 +182,6 @@ class Selector(ByTD):
             continuous = self.spec is not None and not isinstance(self.spec.action, Discrete)
             said = "policies with softmax choose among discrete actions, and this environment's are continuous"
             wrong = [said] if continuous else []
-            if self.loss == "td":
-                wrong.append("loss is 'td', which policies do not have: leave it out, or take a pool of q-networks")
         if self.members < 2:
             wrong.append(f"members is {self.members}; a pool needs 2 or more, or there is nothing to choose")
         if self.tasks % self.minibatches:
