@@ -83,7 +83,7 @@ CARTPOLE_METRIC: Fields = TD_CARTPOLE | {
     "library": 400,
     "outer_updates": 50,
     "near": 0.0,
-    "trained_from": "own",
+    "trained_from": "one",
     "epsilon": 0.3,
 }
 # Found for deep Q-learning from scratch: a goal is met by chance, and what led there must be told of quickly.
