@@ -346,7 +346,7 @@ NOTES = {
   first gradient step. Told of another task, they hold it about half as long, less than `multi-task` without adaptation:
   one network cannot serve both signs of the force.
 - **Two short falls are enough.** A pole under random forces falls after eight or nine steps. Of two such episodes
-  `hyper-dqn` makes a network that balances.
+  `hyper-dqn` makes a network that balances, whether it is given their statistics or reads them step by step.
 - **Learning on is not free.** A network that was made well is spoilt by large steps on little data: `meta-dqn` (step
   size 0.003) falls below where it began, `hyper-dqn` (0.001) does not. In all three settings of `hyper-dqn` that were
   tried with both step sizes, the smaller one was better.
