@@ -368,6 +368,8 @@ NOTES = {
   earn 168, 200 and 183) and are used worse: 100 after 200 steps, and nine tenths no sooner than from scratch. Where
   rewards are rare it is the other way round: who expects nothing has no TD error, and a member that expects nothing
   goes nowhere.
+- **A pool can be of policies**, which are charged for how unlikely they find what paid. Both of the two are used, and
+  what they earn is 137 after 200 steps; but no TD learning goes on from a policy, and there it stays.
 - **Memory is the rival.** `rl2` is told nothing and learns no Q-network: within its first episode it finds out what
   pushes where. Two of three seeds are at nine tenths after 200 steps, before `warm-start` or `q-init` make their first
   update; the third stays below. What it does later is no better, and out of distribution it is worse.
