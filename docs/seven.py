@@ -400,6 +400,9 @@ NOTES = {
   nine tenths after 8,280 steps, in one seed never. The chain without its average does too (`warm-start` with `rate` 1:
   an area of 0.42 on validation tasks, one seed): a network that was trained long on other mazes learns the next one
   worse.
+- **An optimiser does not find the goal sooner.** `learned-optimizer` has the curve of scratch: by random steps both
+  meet the goal when they meet it, and Adam's rate is a good one. In larger mazes, for which neither was set, it learns
+  more (0.77 after 12,000 steps; scratch 0.66).
 - **A search can be learned.** `rl2` is told nothing, and its weights stay as they are: its first episode is a search
   that remembers what it ran into, and earns 0.84 (*before any step* is before that episode); from the second on it
   knows the way (0.89). In mazes of one room more its search is lost, and earns -0.29.
