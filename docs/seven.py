@@ -393,6 +393,7 @@ NOTES = {
   `metric-dqn` thinks nearest earns 0.73 at once; it tries one entry an episode, and each failure tells what entries
   like it are worth here ([Cully et al., 2015](https://arxiv.org/abs/1407.3501)), so that the second is at 0.85 and the
   eighth at 0.90. Its siamese network must be large (256 units), for a wall in the way is a small thing in a map.
+  (These runs are from before each phase of `metric-dqn` began with a new episode; they are to be made again.)
 - **Told of another maze, all three are lost.** They begin where random weights begin, below `multi-task`, and learn
   more slowly than from scratch: they were made to trust what they are told.
 - **Learning on is not free** here either: the first updates, on few experiences, cost `meta-dqn` and `metric-dqn` a
