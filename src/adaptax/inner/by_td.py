@@ -183,6 +183,9 @@ class ByTD(Learner):
 
     def learn(self, meta: PyTree, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
         """One update of the network."""
+        if self.reset_each_phase:  # the end of a phase cuts its episode off: what follows in the replay is another one
+            cut = (data.extras + 1) % self.phase_steps == 0
+            data = data._replace(truncated=data.truncated | cut)
         return self.rule(meta).learn(inner, data, key)
 
     def adapt(self, meta: PyTree, inner: Learning, data: Transition, key: PRNGKey) -> Learning:

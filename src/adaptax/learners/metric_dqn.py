@@ -269,11 +269,6 @@ class MetricDQN(Informed):
         before = rule.explored(lived) if training(meta) else super().explored_share(meta, lived)
         return jnp.where(trying, 0.0, jnp.where(lived < self.random_steps, before, rule.explored(lived)))
 
-    def learn(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
-        """One update; the end of a phase cuts its episode off, and what comes next in the replay is another one."""
-        cut = (data.extras + 1) % self.phase_steps == 0
-        return super().learn(meta, inner, data._replace(truncated=data.truncated | cut), key)
-
     def adapt(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
         """In training the next entry to be tried, and then what the task is learned from; in use the best one."""
         if not training(meta):
