@@ -18,12 +18,12 @@ import numpy as np
 import adaptax as ax
 from adaptax.config import replaced
 from adaptax.core.env import Environment
+from adaptax.core.evaluate import probe
 from adaptax.core.learner import Learner, traced
-from adaptax.core.lifetime import born, live_phase
+from adaptax.core.lifetime import born
 from adaptax.core.trainer import TrainState, draw, initial_state, meta_step
 from adaptax.core.types import PRNGKey, PyTree, Task
 from adaptax.measure import draw_tasks
-from adaptax.ops.returns import first_episode_return
 from adaptax.ops.statistics import bootstrap_mean
 from learning import CACHE, write
 
@@ -45,9 +45,7 @@ def come_by(learner: Learner, env: Environment, state: TrainState, ago: jax.Arra
 
 def judged(learner: Learner, env: Environment, meta: PyTree, task: Task, key: PRNGKey) -> jax.Array:
     """The return of a greedy episode at birth."""
-    life = born(learner, env, meta, task, key, 1)
-    _, data = live_phase(learner, env, meta, life, learner.schedule()._replace(phases=1), False)
-    return first_episode_return(data.reward, data.terminated | data.truncated)
+    return probe(learner, env, meta, born(learner, env, meta, task, key, 1), learner.schedule(), None)
 
 
 def forgetting(learner: Learner, env: Environment) -> dict[str, Any]:
