@@ -51,11 +51,11 @@ class Arena(NamedTuple):
     env: str
     fields: dict[str, Any]
     steps: int  # budget in a new task
-    presets: dict[str, str]  # learner -> its preset, where that is not the entry's
+    presets: dict[str, str]  # learner -> its preset, where that is not the default
 
     def preset(self, entry: Entry) -> str:
         """The preset that an entry is trained by."""
-        return self.presets.get(entry.learner, entry.preset)
+        return self.presets.get(entry.learner, "default") if entry.preset == "default" else entry.preset
 
 
 # by default these learners are tuned for mazes with a local view
