@@ -62,7 +62,7 @@ class Arena(NamedTuple):
 POLICIES = dict.fromkeys(("rl2", "multi-task", "maml"), "position")
 ARENAS = {
     "maze": Arena("maze", {"rooms": 3, "view": "position"}, 12_000, POLICIES),
-    "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000, POLICIES),
+    "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000, POLICIES | {"hyper-dqn": "rooms-4"}),
     "cartpole": Arena("cartpole", {}, 10_000, {}),
 }
 

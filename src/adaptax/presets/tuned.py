@@ -216,6 +216,18 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
     ("hyper-dqn", "maze"): {
         "default": MAZE_HYPER | {"inner_lr": 3e-4},
         "not-told": MAZE_HYPER | {"meta_steps": 600, "features": "statistics", "exploring": 8},
+        # few meet the goal in one phase, so eight; and more of what makes the networks, which are smaller themselves
+        "rooms-4": MAZE_HYPER
+        | {
+            "inner_lr": 3e-4,
+            "meta_steps": 2400,
+            "phases": 8,
+            "hidden": 32,
+            "outer_batch": 96,
+            "trunk": 512,
+            "recurrent": 256,
+            "learning_rate": 5e-4,
+        },
     },
     ("metric-dqn", "maze"): {"default": MAZE_METRIC},
     ("selector", "maze"): {"default": TD_MAZE | SELECTOR | {"members": 16, "trace": 0.8}},
