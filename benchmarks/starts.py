@@ -11,6 +11,7 @@ the oracle, the area under the curve, the same on the ood split, and what traini
 import argparse
 import json
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +25,6 @@ from adaptax.core.lifetime import born, live_phase
 from adaptax.core.trainer import initial_state, meta_step
 from adaptax.measure import draw_tasks
 from adaptax.ops.statistics import bootstrap_mean, nanmean
-from adaptax.presets.tuned import TUNED
 from adaptax.references.maze import maze_ways, random_search
 from adaptax.runs import Run, elsewhere, values_of
 from flops import flops
@@ -41,8 +41,9 @@ class Entry(NamedTuple):
     preset: str = "default"
     changed: dict[str, Any] | None = None  # fields that are not as in the preset
     shuffled: bool = False  # trained and tested with the descriptors of other tasks
+    misled: bool = False  # trained as it is, and tested with the descriptors of other tasks
     tested: dict[str, Any] | None = None  # fields that are changed for the test
-    steps: int | None = None  # budget, where it is not the arena's: then it is measured only if asked for by name
+    steps: int | None = None  # budget, where it is not the arena's
 
 
 class Arena(NamedTuple):
@@ -52,19 +53,11 @@ class Arena(NamedTuple):
     fields: dict[str, Any]
     steps: int  # budget in a new task
     presets: dict[str, str]  # learner -> its preset, where that is not the default
+    entries: tuple[str, ...]
 
     def preset(self, entry: Entry) -> str:
         """The preset that an entry is trained by."""
         return self.presets.get(entry.learner, "default") if entry.preset == "default" else entry.preset
-
-
-# by default these learners are tuned for mazes with a local view
-POLICIES = dict.fromkeys(("rl2", "multi-task", "maml"), "position")
-ARENAS = {
-    "maze": Arena("maze", {"rooms": 3, "view": "position"}, 12_000, POLICIES),
-    "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000, POLICIES | {"hyper-dqn": "rooms-4"}),
-    "cartpole": Arena("cartpole", {}, 10_000, {}),
-}
 
 
 ENTRIES = {
@@ -101,6 +94,28 @@ ENTRIES = {
     "meta-dqn, shuffled": Entry("meta-dqn", shuffled=True),
     "hyper-dqn, shuffled": Entry("hyper-dqn", shuffled=True),
     "metric-dqn, shuffled": Entry("metric-dqn", shuffled=True),
+    "meta-dqn, misled": Entry("meta-dqn", misled=True),
+    "hyper-dqn, misled": Entry("hyper-dqn", misled=True),
+    "metric-dqn, misled": Entry("metric-dqn", misled=True),
+}
+
+# by default these learners are tuned for mazes with a local view
+POLICIES = dict.fromkeys(("rl2", "multi-task", "maml"), "position")
+# the oracle of a maze is the shortest way
+LEARNERS = tuple(name for name, entry in ENTRIES.items() if entry == Entry(entry.learner) and name != "oracle")
+WRONGLY_TOLD = tuple(name for name, entry in ENTRIES.items() if entry.shuffled or entry.misled)
+ARENAS = {
+    "maze": Arena(
+        "maze",
+        {"rooms": 3, "view": "position"},
+        12_000,
+        POLICIES,
+        (*LEARNERS, "selector, charged for TD errors", *WRONGLY_TOLD),
+    ),
+    "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000, POLICIES | {"hyper-dqn": "rooms-4"}, LEARNERS),
+    "cartpole": Arena(
+        "cartpole", {}, 10_000, {}, tuple(name for name in ENTRIES if name != "selector, charged for TD errors")
+    ),
 }
 
 
@@ -126,13 +141,20 @@ def luck(arena: Arena) -> dict[str, float]:
 
 
 def lives(
-    arena: Arena, runs: list[Run], split: str, seed: int, tested: dict[str, Any] | None, tasks: int = TASKS
+    arena: Arena,
+    runs: list[Run],
+    split: str,
+    seed: int,
+    tested: dict[str, Any] | None,
+    tasks: int = TASKS,
+    env: Environment | None = None,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Greedy returns `[S, N, K]` in lives up to the budget, the environment steps `[K]` before each, and seconds.
 
-    A life that is one long phase is judged at its two ends: it is lived to other lengths too.
+    A life that is one long phase is judged at its two ends: it is lived to other lengths too. `env` is by default that
+    of the runs.
     """
-    (tester,), env, _ = elsewhere(runs[0], None, tested, "best")
+    (tester,), env, _ = elsewhere(runs[0], env, tested, "best")
     schedule = tester.schedule()
     phases = math.ceil(arena.steps / (schedule.steps * schedule.copies))
     episodes = max(1, phases * schedule.steps // env.episode_steps)
@@ -167,10 +189,15 @@ def steps_to(curve: np.ndarray, steps: np.ndarray, enough: float, budget: int) -
 
 
 def measured(
-    arena: Arena, runs: list[Run], split: str, seed: int = 1, tested: dict[str, Any] | None = None
+    arena: Arena,
+    runs: list[Run],
+    split: str,
+    seed: int = 1,
+    tested: dict[str, Any] | None = None,
+    env: Environment | None = None,
 ) -> dict[str, Any]:
     """The curve of a split and what it says."""
-    samples, steps, seconds = lives(arena, runs, split, seed, tested)
+    samples, steps, seconds = lives(arena, runs, split, seed, tested, env=env)
     best = oracle(arena, split, seed)
     mean, (low, high) = nanmean(samples), bootstrap_mean(samples)
     area = areas(samples, steps, arena.steps)
@@ -212,8 +239,8 @@ def compare(name: str, entry_name: str) -> dict[str, Any]:
     arena = ARENAS[name]._replace(steps=entry.steps or ARENAS[name].steps)
     seeds = 1 if name == "maze-4" else SEEDS
     pair = Pair(entry.learner, arena.env, arena.fields, "", preset=arena.preset(entry), changed=entry.changed)
-    env = Shuffled(ax.make(arena.env, **arena.fields)) if entry.shuffled else None
-    runs = [trained(pair, seed, env) for seed in range(seeds)]
+    other = Shuffled(ax.make(arena.env, **arena.fields))
+    runs = [trained(pair, seed, other if entry.shuffled else None) for seed in range(seeds)]
     first = runs[0][0]
     learner = first.learner.bind(first.env.spec(), first.settings.meta_steps)
     made = entry._asdict() | {"meta_steps": first.settings.meta_steps, "privileged": learner.privileged}
@@ -222,26 +249,22 @@ def compare(name: str, entry_name: str) -> dict[str, Any]:
         made["members_used"] = [round(run.history[-1]["members_used"], 2) for run, _ in runs]
     spent = {"train_seconds": [seconds for _, seconds in runs], **cost(learner, first.env, arena, entry.tested)}
     spent["train_steps"] = first.history[-1]["env_steps"]
-    found = {split: measured(arena, [run for run, _ in runs], split, tested=entry.tested) for split in ("test", "ood")}
+    test = partial(measured, arena, [run for run, _ in runs], tested=entry.tested, env=other if entry.misled else None)
+    found = {split: test(split) for split in ("test", "ood")}
     return made | {"seeds": seeds} | spent | found
 
 
 def main() -> None:
-    """Measures the entries named, or all that have a preset there, and keeps each."""
+    """Measures the entries named, or all of the arena, and keeps each."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("arena", choices=ARENAS)
     parser.add_argument("entries", nargs="*", help="by default all")
     options = parser.parse_intermixed_args()
     jax.config.update("jax_compilation_cache_dir", str(CACHE))
     path, arena = RESULTS / f"starts-{options.arena}.json", ARENAS[options.arena]
-    there = [
-        name
-        for name, entry in ENTRIES.items()
-        if not entry.steps and arena.preset(entry) in TUNED.get((entry.learner, arena.env), ())
-    ]
     head = {"environment": arena.env, "environment_fields": arena.fields, "budget": arena.steps, "tasks": TASKS}
     head["luck"] = luck(arena)
-    for entry in options.entries or there:
+    for entry in options.entries or arena.entries:
         found = compare(options.arena, entry)
         kept = json.loads(path.read_text())["entries"] if path.exists() else {}
         write(path.stem, head | {"entries": kept | {entry: found}}, options.arena, "starts")

@@ -65,11 +65,24 @@ def test_a_life_of_one_phase_is_judged_at_several_lengths(starts, name, steps):
     assert at.tolist() == steps and curves.shape == (1, 5, len(steps))
 
 
+@pytest.mark.parametrize("name", ["maze", "maze-4", "cartpole"])
+def test_all_entries_of_an_arena_can_be_trained_there(name, starts):
+    arena = starts.ARENAS[name]
+    assert len(set(arena.entries)) == len(arena.entries) > 10
+    spec = ax.make(arena.env, **arena.fields).spec()
+    for entry in (starts.ENTRIES[each] for each in arena.entries):
+        learner, meta_steps = preset(entry.learner, arena.env, arena.preset(entry))
+        for fields in ({}, entry.tested or {}):
+            changed = replaced(learner, (entry.changed or {}) | fields, "learner").bind(spec, meta_steps)
+            assert changed.problems() == [], entry
+
+
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("starts-*.json")), ids=lambda path: path.stem)
 def test_what_was_measured_is_what_is_asked_for(path, starts):
     data = json.loads(path.read_text())
     arena = starts.ARENAS[path.stem.removeprefix("starts-")]
     assert (data["environment"], data["environment_fields"], data["budget"]) == (arena.env, arena.fields, arena.steps)
+    assert data["entries"].keys() <= set(arena.entries)
     for name, found in data["entries"].items():
         asked = starts.ENTRIES[name]
         assert {field: found.get(field) for field in asked._fields} == asked._asdict(), name

@@ -165,3 +165,8 @@ def test_who_is_told_nothing_says_so():
 def test_a_life_that_ends_before_it_learns_is_refused():
     (said,) = DQN(phases=2).bind(ENV.spec()).problems()
     assert said.startswith("warm_up is 500, and a training life has 240 steps: nothing would be learned; give it more")
+
+
+def test_who_is_told_its_task_does_not_explore():
+    (said,) = bound(MetaDQN, exploring=3).problems()
+    assert said == "exploring is 3, and who is told its task does not explore: set it to 1"

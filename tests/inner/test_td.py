@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaptax.config import replaced
+from adaptax.core.env import Environment
 from adaptax.core.evaluate import examine
 from adaptax.core.lifetime import born, live_phase
 from adaptax.core.types import Step, Transition
 from adaptax.envs.cartpole import CartPole
 from adaptax.envs.maze import Maze
+from adaptax.envs.tabular import TabularMDP
 from adaptax.inner.replay import Drawn, draw, empty, write
-from adaptax.inner.td import TD
+from adaptax.inner.td import TD, Learning
 from adaptax.learners.dqn import DQN
 from adaptax.nn.net import PureNet
 from adaptax.nn.q_network import q_network
@@ -211,17 +214,22 @@ def test_a_dueling_network_by_hand():
     np.testing.assert_allclose(net.apply(params, jnp.ones(5)) - last, [11.0, 9.0], rtol=1e-5)
 
 
+def lived(learner: DQN, env: Environment, task: Any) -> Learning:
+    """What a phase leaves of a network."""
+    meta = learner.init(jax.random.key(0))
+    live = jax.jit(
+        lambda key: live_phase(learner, env, meta, born(learner, env, meta, task, key, 1), learner.schedule(), True)[0]
+    )
+    return live(jax.random.key(2)).agent.inner
+
+
 def test_it_converges_to_the_values_of_a_maze():
     """Off-policy from random walks: where it was often enough, Q is value iteration's, and so is the greedy way."""
     env = Maze(rooms=3, view="position")
     task = env.tasks.test(jax.random.key(1))
     learner = DQN(epsilon_steps=1e9, discount=0.9, warm_up=100, inner_lr=3e-3, target_every=50, phases=1, steps=6000)
     learner = learner.bind(env.spec())
-    meta = learner.init(jax.random.key(0))
-    live = jax.jit(
-        lambda key: live_phase(learner, env, meta, born(learner, env, meta, task, key, 1), learner.schedule(), True)[0]
-    )
-    now = live(jax.random.key(2)).agent.inner
+    now = lived(learner, env, task)
     free = ~np.asarray(task.walls)
     way = steps_to(free[None], np.asarray(task.goal)[None])[0]
     visits = np.bincount(np.asarray(now.replay.kept.observation).ravel(), minlength=env.width**2)
@@ -231,6 +239,23 @@ def test_it_converges_to_the_values_of_a_maze():
         values = learner.inner.values(now.params, jnp.asarray((y - 1) * env.width + x - 1, jnp.int32))
         best = sum(0.9**i * -0.01 for i in range(way[y, x] - 1)) + 0.9 ** (way[y, x] - 1) * 1.0
         assert abs(float(values.max()) - best) < 0.05, (x, y, visits, values, best)
+
+
+def test_it_converges_to_the_values_of_a_tabular_mdp():
+    """Off-policy from random actions, through noise in rewards and by chance from state to state."""
+    env, discount = TabularMDP(states=4, actions=2), 0.8
+    task = env.tasks.test(jax.random.key(1))
+    learner = DQN(epsilon_steps=1e9, discount=discount, inner_lr=1e-3, huber=100.0, batch=256, replay=20_000)
+    learner = replaced(learner, {"phases": 1, "steps": 20_000, "target_every": 1, "polyak": 0.05}, "learner")
+    learner = learner.bind(env.spec())
+    now = lived(learner, env, task)
+    best = np.zeros((4, 2))
+    for _ in range(200):
+        best = task.reward + discount * task.transition @ best.max(1)
+    values = jax.vmap(lambda state: learner.inner.values(now.params, state))(jnp.arange(4, dtype=jnp.int32))
+    assert np.ptp(best) > 3.0
+    np.testing.assert_allclose(values, best, atol=0.2)
+    assert np.array_equal(values.argmax(1), best.argmax(1))
 
 
 def test_it_learns_to_balance_a_pole():

@@ -13,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
+import adaptax as ax
+from adaptax.adapters.on_host import OnHost
 from adaptax.core.lifetime import advance, born, replay
 from adaptax.core.types import Lifetime, Step, Transition
+from adaptax.errors import ConfigError
 from adaptax.inner.learned_optimizer import fresh_optimiser, learned_optimiser
 from adaptax.learners.learned_optimizer import LearnedOptimizer, Meta
 from adaptax.measure import whole_life
@@ -207,3 +210,9 @@ def test_it_lives_whole_lives_when_examined():
     assert learner.lifespan == 5 and whole_life(learner).phases == 10
     assert whole_life(learner, 6) == learner.schedule(6)
     assert dataclasses.replace(learner, gradient="pes").twins == 2
+
+
+def test_simulators_on_the_host_are_refused():
+    with pytest.raises(ConfigError, match="lives go on from one meta-step to the next") as told:
+        ax.train(LearnedOptimizer(**TINY), OnHost(Corridor()), meta_steps=1)
+    assert len(told.value.problems) == 1

@@ -188,7 +188,7 @@ class ByTD(Learner):
             data = data._replace(truncated=data.truncated | cut)
         return self.rule(meta).learn(inner, data, key)
 
-    def adapt(self, meta: PyTree, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
+    def adapt(self, meta: PyTree, inner: PyTree, data: Transition, key: PRNGKey) -> PyTree:
         """Nothing more happens at the end of a phase."""
         del meta, data, key
         return inner

@@ -80,6 +80,8 @@ class Informed(ByTD):
                 "features is 'descriptor', and this environment describes its tasks by no numbers: set it to "
                 "'statistics' or 'encoder', which learn of a task from a first phase of random steps"
             )
+        if self.is_told and self.exploring > 1:
+            wrong.append(f"exploring is {self.exploring}, and who is told its task does not explore: set it to 1")
         return wrong
 
     def schedule(self, episodes: int | None = None) -> Schedule:

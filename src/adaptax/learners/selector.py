@@ -237,11 +237,6 @@ class Selector(ByTD):
         params, target = where(now.updates == 0, (best, best), (now.params, now.target))
         return Inner(self.inner.learn(now._replace(params=params, target=target), data, key), predicted)
 
-    def adapt(self, meta: Meta, inner: PyTree, data: Transition, key: PRNGKey) -> PyTree:
-        """Nothing more happens at the end of a phase."""
-        del meta, data, key
-        return inner
-
     def update(self, meta: Meta, lifetimes: Lifetime, key: PRNGKey) -> tuple[Meta, Metrics]:
         """Trains the pool and the meta-model on the lives of this meta-step."""
         lives = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), lifetimes.data)

@@ -120,6 +120,11 @@ def checked_settings(learner: Learner, env: AbstractEnvironment, devices: Any, *
         wrong.append(f"tasks is {learner.tasks}; it must be a multiple of {learner.twins}, lives that share a task")
     if not wrong and (part := bound.learns_every(bound.schedule())) and bound.schedule().steps % part:
         wrong.append(f"learns_every is {part}; it must divide the {bound.schedule().steps} steps of a phase")
+    if not wrong and isinstance(env, HostEnvironment) and (learner.lifespan > 1 or learner.twins > 1):
+        wrong.append(
+            f"{type(learner).__name__}'s lives go on from one meta-step to the next or are lived twice, and simulators "
+            "on the host live each once and from birth: write the environment in JAX, or take another learner"
+        )
     wrong += sweep_problems(learner, given.get("sweep", {})) + device_problems(devices, learner, env)
     if wrong:
         raise ConfigError(*wrong)
