@@ -225,6 +225,7 @@ def page(kind: str, name: str, entry: Any, results: Path) -> str:
         whole = config.objective == "total_return"
         best = "`total_return`" if whole else "the mean `phase_return` after adaptation"
         parts.append(f"Best checkpoint by {best} on validation tasks; sees the task's descriptor: {sees}.")
+        parts.append(seven.beside(name))
     parts += ["## Fields", fields_table(config), "## Presets", presets_table(kind, name)]
     if measured := results_of(kind, name, results):
         parts += ["## Results", results_section(kind, name, measured)]

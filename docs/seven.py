@@ -22,12 +22,12 @@ WAYS = {  # learner -> what is carried from task to task
     "selector": "a pool of Q-networks, and a meta-model that predicts which of them fits",
     "learned-optimizer": "no network but the optimiser that trains it",
 }
-OTHERS = {
-    "scratch": "deep Q-learning from random weights",
-    "multi-task": "one policy for all tasks, fine-tuned by policy gradient",
-    "maml": "a policy's initialisation, by policy gradient",
-    "rl2": "a recurrent policy that explores and remembers",
-    "oracle": "a policy that is told the task, and does not learn",
+OTHERS = {  # what they are compared with
+    "scratch": "nothing: the learner [dqn](learners/dqn.md), deep Q-learning from random weights",
+    "multi-task": "one [policy for all tasks](learners/multi-task.md), fine-tuned by policy gradient in the new one",
+    "maml": "a start for policies from which few steps of policy gradient go far ([MAML](learners/maml.md))",
+    "rl2": "a policy [with a memory](learners/rl2.md), which explores and remembers; its weights stay as they are",
+    "oracle": "what can be reached: the shortest way in a maze, a pole that stands to the end",
 }
 VARIANTS = {  # entry -> words
     "hyper-dqn, not told": "`hyper-dqn`, after a first phase of random steps",
@@ -45,9 +45,12 @@ VARIANTS = {  # entry -> words
     "selector, charged for returns": "`selector`, its members charged for errors of returns, not for TD errors",
     "selector, charged for TD errors": "`selector`, its members charged for TD errors, not for errors of returns",
     "selector, policies": "`selector`, its members policies, trained by reward-weighted likelihood",
-    "meta-dqn, shuffled": "`meta-dqn`, told of another task",
-    "hyper-dqn, shuffled": "`hyper-dqn`, told of another task",
-    "metric-dqn, shuffled": "`metric-dqn`, told of another task",
+    "meta-dqn, misled": "`meta-dqn` as it was trained, told of another task",
+    "hyper-dqn, misled": "`hyper-dqn` as it was trained, told of another task",
+    "metric-dqn, misled": "`metric-dqn` as it was trained, told of another task",
+    "meta-dqn, shuffled": "`meta-dqn`, told of other tasks in training too",
+    "hyper-dqn, shuffled": "`hyper-dqn`, told of other tasks in training too",
+    "metric-dqn, shuffled": "`metric-dqn`, told of other tasks in training too",
 }
 TOLD = {"always": "in training and in use", "training": "in training", "never": "no"}
 TEXT = """# Seven ways to start a Q-network
@@ -59,11 +62,16 @@ layers, a replay, a target network and an exploring share of random actions
 
 {ways}
 
-`meta-dqn`, `hyper-dqn` and `metric-dqn` need something to be known of a new task. By default that is its
-*descriptor*: what the family's `describe` says of it, the map of a maze or the physics of a cart. Where nobody can
-tell, set `features` to `statistics` or `encoder`: then each life begins with a phase of random steps, and these tell.
-(A *phase* is a stretch of steps at whose end an agent is judged: 200 steps on the cart-pole, 120 in mazes.) With
-`exploring` there are more such phases, and from the second on the network acts that the steps so far call for.
+They are compared with
+
+{others}
+
+`meta-dqn`, `hyper-dqn` and `metric-dqn` need something to be known of a new task. By default that is its *descriptor*:
+what the family's `describe` says of it, the map of a maze or the physics of a cart. Where nobody can tell, set
+`features` to `statistics` or `encoder`: then each life begins with a phase of random steps, and these tell. (A *phase*
+is a stretch of steps at whose end an agent is judged: where nothing else is said, 200 steps on the cart-pole, and 120
+in mazes of 3 rooms a side.) With `exploring` there are more such phases, and from the second on the network acts that
+the steps so far call for.
 
 ```
 adaptax train hyper-dqn cartpole --out runs/told                        # told what the cart is like
@@ -90,10 +98,11 @@ Where returns are far above one, set `huber` to about the largest ([why](learner
 
 ## How it is measured
 
-Each entry was trained with {seeds} seeds by its preset; presets come from six trials each on validation tasks, on
-mazes four (`benchmarks/tuning.py ENV --starts`; on the cart-pole `multi-task`, `maml` and `oracle` have theirs from an
-earlier comparison, six trials too). {untuned}What stands in no grid was set by hand on validation tasks, with more
-looks at the seven than at the baselines. Then it lives in {tasks} test tasks, up to a budget of environment steps.
+Each entry was trained with {seeds} seeds (in mazes of 4 rooms, one) by its preset; presets come from six trials each on
+validation tasks, on mazes four (`benchmarks/tuning.py ENV --starts`; on the cart-pole `multi-task`, `maml` and `oracle`
+have theirs from an earlier comparison, six trials too). {untuned}What stands in no grid was set by hand on validation
+tasks, with more looks at the seven than at the baselines. Then it lives in {tasks} test tasks, up to a budget of
+environment steps.
 
 - *What is drawn* is the return of a greedy episode, from a copy of the agent as it stands after so many steps: once a
   phase, so that who adapts once in 2,000 steps, as `maml` in ten copies, has few points. What an agent earns as it
@@ -104,7 +113,8 @@ looks at the seven than at the baselines. Then it lives in {tasks} test tasks, u
   are for tests: these 200 tasks are less apart than 200 independent ones, and intervals there somewhat too narrow.
 - *Out of distribution* is the area on tasks outside the range of training.
 - *Cost* is the environment steps and the seconds of training (the median seed's, on the machine of the results, which
-  did other work beside it), and operations of matrix products: to train, and in one life up to the budget.
+  did other work beside it), and operations of matrix products: to train, and in one life up to the budget. Of a life
+  also the seconds, where {tasks} are lived side by side.
 
 {arenas}
 
@@ -115,12 +125,22 @@ python benchmarks/tuning.py cartpole --starts
 python benchmarks/starts.py cartpole
 python benchmarks/tuning.py maze --starts
 python benchmarks/starts.py maze
+python benchmarks/starts.py maze-4
 python benchmarks/explored.py maze
+python benchmarks/explored.py tabular-mdp
 python benchmarks/optimizers.py
 python benchmarks/pool.py
 python benchmarks/forgetting.py
 ```
 """
+
+
+def beside(learner: str) -> str:
+    """Where a learner's page should send those who ask how it compares."""
+    if learner not in {*WAYS, "dqn"}:
+        return ""
+    more = ", and its distance with others [here](../similarity.md)" if learner == "metric-dqn" else ""
+    return f"It is compared with the other ways to start a Q-network [on one page](../seven-ways.md){more}."
 
 
 def results(folder: Path) -> dict[str, dict[str, Any]]:
@@ -135,10 +155,11 @@ def page(folder: Path, table: Callable[[list[str], list[list[str]]], str]) -> st
         return None
     first = next(iter(found.values()))
     ways = table(["learner", "carried from task to task"], [[f"[{x}](learners/{x}.md)", y] for x, y in WAYS.items()])
+    others = table(["", "carried from task to task"], [[f"`{x}`", y] for x, y in OTHERS.items()])
     parts = [arena(name, data, table) for name, data in found.items()]
     seeds = max(entry["seeds"] for entry in first["entries"].values())
     words = {"arenas": "\n\n".join(parts), "explored": explored(folder, table), "untuned": untuned(folder, found)}
-    words |= {"learned": learned(folder, table), "advice": ADVICE}
+    words |= {"learned": learned(folder, table), "advice": ADVICE, "others": others}
     return TEXT.format(ways=ways, seeds=seeds, tasks=first["tasks"], **words)
 
 
@@ -213,7 +234,7 @@ def arena(name: str, data: dict[str, Any], table: Callable[[list[str], list[list
     """The section of one arena."""
     entries = data["entries"]
     head = ["", "told of the task", "before any step", f"speed (of {data['budget']:,})", "area", "out of distribution"]
-    head += ["to train: steps", "seconds", "TFLOP", "a life: GFLOP"]
+    head += ["to train: steps", "seconds", "TFLOP", "a life: GFLOP", "seconds"]
     rows = lambda names: table(head, [row(entries[x], x) for x in names if x in entries])
     oracle = next(iter(entries.values()))["test"]["oracle"]
     absent = [f"`{x}`" for x in [*WAYS, *OTHERS] if x not in entries and x != "oracle"]
@@ -256,6 +277,7 @@ def row(entry: dict[str, Any], name: str) -> list[str]:
         "" if entry.get("steps") else f"{ood['area']:.3g}",
         *(spent if entry["learner"] != "dqn" else ["nothing", "", ""]),
         f"{entry['life_flops'] / 1e9:.2g}",
+        f"{test['seconds_a_life']:.2g}",
     ]
 
 
@@ -292,12 +314,14 @@ def curve(axes: Any, found: dict[str, Any], colour: str, label: str, budget: int
     steps = np.array(found["steps"])
     kept = steps <= budget
     low, high = (np.array(x)[kept] for x in found["ci95"])
-    axes.plot(steps[kept], np.array(found["phase_return"])[kept], color=colour, label=label, drawstyle="steps-post")
-    axes.fill_between(steps[kept], low, high, color=colour, alpha=0.13, lw=0, step="post")
+    to_end = lambda values: np.append(values, values[-1])  # an agent is as it stands, to the budget
+    at, mean = np.append(steps[kept], budget), np.array(found["phase_return"])[kept]
+    axes.plot(at, to_end(mean), color=colour, label=label, drawstyle="steps-post")
+    axes.fill_between(at, to_end(low), to_end(high), color=colour, alpha=0.13, lw=0, step="post")
 
 
 EXPLORED = {
-    "tabular-mdp": "`meta-dqn`, unknown MDPs of 10 states and 5 actions",
+    "tabular-mdp": "`meta-dqn` with an encoder, unknown MDPs of 10 states and 5 actions",
     "maze": "`hyper-dqn`, mazes of 3 rooms a side",
 }
 EXPLORED_TEXT = """## What is made of exploration
@@ -328,10 +352,11 @@ is the difference in the same tasks, with its interval.
   rate was found anew for each line, and the learned optimiser has one setting for all. RMSProp is better at twice the
   width.
 - **It holds at other widths**, which it never saw: at 16 units it is far above Adam with the rate that is best at 64.
-- **Nothing that was tried does better.** Longer unrolls (200 updates) do without the loss that is described below and
-  without the gain before it. To begin the training as RMSProp with a long memory in place of Adam, and to evolve on the
-  returns of whole lives in place of unrolls, made no difference beyond one training's uncertainty. It seems that not
-  the steps limit this curve, but what has been met by then.
+- **Nothing that was tried does better** (looks of one training each, whose numbers are not kept). Longer unrolls (200
+  updates) do without the loss that is described below and without the gain before it. To begin the training as RMSProp
+  with a long memory in place of Adam, and to evolve on the returns of whole lives in place of unrolls, made no
+  difference beyond one training's uncertainty. It seems that not the steps limit this curve, but what has been met by
+  then.
 - **It breaks in the long run.** After 1,500 steps it earns 48 more than Adam, from 3,500 to 12,000 some 5 less, and
   again a little less behind 24,000. Its gradient comes from unrolls of 75 updates, which ask what a step does soon: so
   it learned to make large ones, and not to make smaller ones late. The *speed* of `learned-optimizer` in the table
@@ -343,23 +368,25 @@ NOTES = {
     "cartpole": """What is to be seen here:
 
 - **Who knows what to know need not learn.** `hyper-dqn`, `meta-dqn` and `metric-dqn` balance the pole before their
-  first gradient step. Told of another task, they hold it about half as long, less than `multi-task` without adaptation:
-  one network cannot serve both signs of the force.
+  first gradient step. That comes from knowing the task: MISLED And who was told of other tasks in training too, and
+  could learn that what is told says nothing, holds the pole about half as long, less than `multi-task` without
+  adaptation.
 - **Two short falls are enough.** A pole under random forces falls after eight or nine steps. Of two such episodes
   `hyper-dqn` makes a network that balances, whether it is given their statistics or reads them step by step.
 - **Learning on is not free.** A network that was made well is spoilt by large steps on little data: `meta-dqn` (step
-  size 0.003) falls below where it began, `hyper-dqn` (0.001) does not. In all three settings of `hyper-dqn` that were
-  tried with both step sizes, the smaller one was better.
+  size 0.003) falls below where it began, `hyper-dqn` (0.001) does not, where it is told the task. In all three settings
+  of `hyper-dqn` that were tried with both step sizes, the smaller one was better.
 - **A description can be searched, not far from those of known tasks.** Of the descriptions of 512 tasks of the training
   the one whose TD error is least, after one step down, serves as well as the true one, and 16 steps are enough to tell.
-  Many steps down from fewer of them find less: far from all tasks a z with little error need not be a good one.
+  Fifty steps down from 32 of them find no better ones.
 - **Wishing does not help.** Ascent on the value, Q growing with z, finds the task that one would like to be in, and
   acts as if it were in that one; it asks rewards nothing. Of 512 descriptions the one of the highest value earns 103
-  (that of another task 87), and the further the ascent goes, the less.
+  (that of any other task WRONG), and the further the ascent goes, the less.
 - **A chain forgets at once.** The start that a chain of a hundred tasks leaves (`rate` 1) earns 142 in the last of them
   before any update, 90 in the one before, 74 in the third from the end and 60 in tasks that no chain has seen
-  ([64 chains](../benchmarks/results/forgetting.json)): it knows the direction of the last, and little more. An average
-  (`rate` 0.1) earns 78 in the last, 62 in the fiftieth before it, and 46 in unseen ones.
+  ([64 chains](../benchmarks/results/forgetting.json); intervals of about 20 either way): it knows the direction of the
+  last, and little more. An average (`rate` 0.1) earns 78, 99 and 79 in the last three, 62 in the fiftieth from the end
+  and 46 in unseen ones.
 - **`selector` sees whose task it is.** Its two members own a direction each, and [neither holds the pole in both
   halves of the tasks](../benchmarks/results/pool.json). After 200 steps it earns 172, where the best member for each
   task earns 176. It is at nine tenths after 2,400, 600 and 200 steps; what the slow seed lacks is not the choice but
@@ -387,10 +414,10 @@ NOTES = {
 
 - **A map is enough.** Made from it, the networks of `hyper-dqn` and `meta-dqn` walk nine tenths of what the shortest
   ways pay before their first gradient step, in mazes that nobody has walked.
-- **A library finds most, and trying finds the rest.** Few entries solve a given maze. The entry that
-  `metric-dqn` thinks nearest earns 0.77 at once; it tries one entry an episode, and each failure tells what entries
-  like it are worth here ([Cully et al., 2015](https://arxiv.org/abs/1407.3501)), so that the second is at 0.85 and the
-  sixth at 0.90. Its siamese network must be large (256 units), for a wall in the way is a small thing in a map.
+- **A library finds most, and trying finds the rest.** Networks that were made for other mazes seldom solve this one
+  (one of 16, as `selector` has them, in 7 to 33 % of the mazes). The entry that `metric-dqn` thinks nearest earns 0.77
+  at once; it tries one entry an episode, and each failure tells what entries like it are worth here ([Cully et al.,
+  2015](https://arxiv.org/abs/1407.3501)), so that the second is at 0.85 and the sixth at 0.90.
 - **Told of another maze, all three are lost.** They begin where random weights begin, below `multi-task`, and learn
   more slowly than from scratch: they were made to trust what they are told.
 - **Learning on is not free** here either: the first updates, on few experiences, take `meta-dqn` from 0.90 to 0.83 and
@@ -408,8 +435,9 @@ NOTES = {
   meet the goal when they meet it, and Adam's rate is a good one. In larger mazes, for which neither was set, it learns
   more (0.77 after 12,000 steps; scratch 0.66).
 - **A search can be learned.** `rl2` is told nothing, and its weights stay as they are: its first episode is a search
-  that remembers what it ran into, and earns 0.84 (*before any step* is before that episode); from the second on it
-  knows the way (0.89). In mazes of one room more its search is lost, and earns -0.29.
+  that remembers what it ran into, and earns 0.84 (*before any step* is before that episode); in the second it knows the
+  way (0.89). Later, in lives longer than those it was trained in, it forgets some of it (0.83 at the end). In mazes of
+  one room more its search is lost, and earns -0.29.
 - **Policy gradients ask for many episodes.** `maml`, which adapts once in 1,200 steps, is at 0.64 after two times and
   at nine tenths after six; `multi-task` fine-tuned by the same gradients stays below zero.
 - **Out of distribution is out of reach.** Mazes of one room more have places whose observation was never seen in
@@ -421,14 +449,14 @@ NOTES = {
 ADVICE = """| what you have | begin with |
 |---|---|
 | numbers that tell tasks apart, of new tasks too | `hyper-dqn`; `meta-dqn` for a cheaper training |
-| such numbers in training only: the simulator knows, the plant does not say | `meta-dqn` with `search` set to `td` |
 | none, but many tasks to train on | `hyper-dqn` with `features` set to `statistics` (presets called `not-told`) |
-| the same, and few steps to train with | `warm-start` with its average (`rate` 0.1), or `q-init` by Reptile |
-| tasks of a few kinds | `selector` |
-| tasks to be solved anyway, one after the other, that are described | `metric-dqn` |
+| such numbers in training only: the simulator knows, the plant does not say | the same; or `meta-dqn`, `search` `td` |
+| no numbers, and few steps to train with | `warm-start` with its average (`rate` 0.1), or `q-init` by Reptile |
+| tasks of a few kinds, and no steps to spare for exploring at random | `selector` |
+| described tasks, of which those that were solved are kept anyway | `metric-dqn` |
 
 All seven choose among actions that can be counted; for others, and where nothing has to be learned off-policy, compare
 [`rl2`](learners/rl2.md) and [`maml`](learners/maml.md). `warm-start` with its average is Reptile with one task at a
-time, and was as good for a tenth of the operations; MAML's own gradient bought nothing here. Where the start is good,
-take a smaller step size than is best from scratch.
+time, and was as good for a tenth of the operations; of Reptile, FOMAML and MAML, Reptile was the best in all trials.
+Where the start is good, take a smaller step size than is best from scratch.
 """

@@ -19,6 +19,10 @@ class HyperDQN(Conditioned):
     step; or one row, the task's descriptor or second moments of these steps, which a plain layer reads. TD learning
     goes on from $\phi$.
 
+    Trained across tasks T, by their TD error through all of this: $\theta$ descends
+    $\mathrm{mean}_{T, (s, a)}\, h(Q_{\phi_T(\theta)}(s, a) - y)$ on what lives in many tasks recorded, h being Huber's
+    loss, with targets y from a copy of $\theta$ that follows slowly.
+
     Attributes:
         recurrent: Units of what reads the features.
         trunk: Units in each of the two layers between it and the heads.

@@ -30,9 +30,11 @@ class LearnedOptimizer(ByTD):
     r"""Deep Q-learning from fresh random weights, with steps that a learned recurrent network makes.
 
     In place of Adam, $\phi_{u+1} = \phi_u + \Delta_\theta(h_u, \nabla_\phi L(\phi_u))$: each coordinate of $\phi$ has a
-    GRU of a few units, all with the same parameters $\theta$ (the equation is in `inner/learned_optimizer.py`). So
-    $\theta$ knows nothing of the network's shape and serves wider ones. Untrained, it is Adam with step size
-    `inner_lr`.
+    GRU of a few units, all with the same parameters $\theta$, that makes of h a step size and a direction,
+    $\Delta = -\alpha\, e^{3 \tanh(s / 3)} (r_{0.9} + c_1 r_0 + c_2 r_{0.99})$ with $(s, c_1, c_2) = W h + b$, where
+    $r_\beta$ is a mean of gradients over the root of the mean of their squares ($r_0$: the gradient itself). So
+    $\theta$ knows nothing of the network's shape and serves wider ones. Untrained, W and b are 0, and it is Adam with
+    step size $\alpha$, `inner_lr`.
 
     A training life lasts `segments` meta-steps of `phases` phases, and lives are of all ages at any time. $\theta$ is
     trained from such segments; `gradient` says how:

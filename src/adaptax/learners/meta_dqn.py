@@ -24,7 +24,9 @@ class MetaDQN(Conditioned):
 
     z is the task's descriptor, or what a small network makes of the first phases of a life: of each of their steps
     (beside s, a, r and what followed it reads the products of s and a, and of s, a and r), averaged, or of second
-    moments of these. A life's $\phi = (\theta, z)$.
+    moments of these. A life's $\phi = (\theta, z)$. Trained across tasks T, by their TD error: $\theta$ descends
+    $\mathrm{mean}_{T, (s, a)}\, H(Q_\theta(s, a, z_T) - y)$ on what lives in many tasks recorded, H being Huber's loss,
+    with targets y from a copy of $\theta$ that follows slowly.
 
     With `search`, z is the descriptor in training, and nobody tells a life what it is. It is searched in what a first
     phase of random steps recorded, from the descriptors of `starts` tasks of the training, by `search_steps` steps of
@@ -41,8 +43,7 @@ class MetaDQN(Conditioned):
         condition: Whether the layers read z beside the state, or z scales and shifts what they put out (FiLM).
         search: How z is searched in a new task, where its descriptor is known in training alone.
         starts: Places that the search begins at.
-        search_steps: Steps from each. Many starts serve better than many steps: far from all tasks of the training, a
-            z with little error need not be a good one.
+        search_steps: Steps from each. Many starts with one step serve as well as few with many.
         search_lr: $\alpha$; z is in standard deviations over tasks.
 
     References:
