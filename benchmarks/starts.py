@@ -103,14 +103,14 @@ ENTRIES = {
 POLICIES = dict.fromkeys(("rl2", "multi-task", "maml"), "position")
 # the oracle of a maze is the shortest way
 LEARNERS = tuple(name for name, entry in ENTRIES.items() if entry == Entry(entry.learner) and name != "oracle")
-WRONGLY_TOLD = tuple(name for name, entry in ENTRIES.items() if entry.shuffled or entry.misled)
+SHUFFLED = tuple(name for name, entry in ENTRIES.items() if entry.shuffled)
 ARENAS = {
     "maze": Arena(
         "maze",
         {"rooms": 3, "view": "position"},
         12_000,
         POLICIES,
-        (*LEARNERS, "selector, charged for TD errors", *WRONGLY_TOLD),
+        (*LEARNERS, "selector, charged for TD errors", *SHUFFLED),
     ),
     "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000, POLICIES | {"hyper-dqn": "rooms-4"}, LEARNERS),
     "cartpole": Arena(
