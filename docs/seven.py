@@ -267,7 +267,7 @@ def row(entry: dict[str, Any], name: str) -> list[str]:
     speed = test["steps_to_enough"]
     told = "in training" if entry["tested"] else TOLD[entry["privileged"]]
     seconds, flops = np.median(entry["train_seconds"]), entry["train_flops"]
-    spent = [f"{entry['train_steps'] / 1e6:.2g} M", f"{seconds:.0f}", f"{flops / 1e12:.2g}"]
+    spent = [f"{float(f'{entry["train_steps"] / 1e6:.2g}'):g} M", f"{seconds:.0f}", f"{flops / 1e12:.2g}"]
     return [
         VARIANTS.get(name, f"`{name}`"),
         told,
@@ -368,9 +368,9 @@ NOTES = {
     "cartpole": """What is to be seen here:
 
 - **Who knows what to know need not learn.** `hyper-dqn`, `meta-dqn` and `metric-dqn` balance the pole before their
-  first gradient step. That comes from knowing the task: the same `meta-dqn`, told of another one, earns 114. And who
-  was told of other tasks in training too, and could learn that what is told says nothing, holds the pole about half as
-  long, less than `multi-task` without adaptation.
+  first gradient step. That comes from knowing the task: the same `meta-dqn` and `hyper-dqn`, told of another one, earn
+  114 and 115. And who was told of other tasks in training too, and could learn that what is told says nothing, holds
+  the pole about half as long, less than `multi-task` without adaptation.
 - **Two short falls are enough.** A pole under random forces falls after eight or nine steps. Of two such episodes
   `hyper-dqn` makes a network that balances, whether it is given their statistics or reads them step by step.
 - **Learning on is not free.** A network that was made well is spoilt by large steps on little data: `meta-dqn` (step
@@ -420,8 +420,7 @@ NOTES = {
   at once; it tries one entry an episode, and each failure tells what entries like it are worth here ([Cully et al.,
   2015](https://arxiv.org/abs/1407.3501)), so that the second is at 0.85 and the sixth at 0.90.
 - **It is the map that does it.** Told of other mazes, in training as in use, the three begin at -0.50 to -0.60, below
-  `multi-task`, and learn more slowly than from scratch: they start as a network for all mazes at once, and that is no
-  good start.
+  `multi-task`, and learn more slowly than from scratch: what was made for other mazes is no good start.
 - **Learning on is not free** here either: the first updates, on few experiences, take `meta-dqn` from 0.90 to 0.83 and
   `metric-dqn` from 0.91 to 0.85 for a while; `hyper-dqn`, with a third of their step size, loses nothing.
 - **What all mazes have in common is little.** `q-init` and `warm-start` carry only that from one to the next, and where
