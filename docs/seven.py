@@ -466,8 +466,6 @@ here:
 - **What all mazes have in common is little** here too: `q-init`, `warm-start` and scratch are within each other's
   intervals, and `selector` is worse.
 - **A search that was learned for more rooms finds less**: `rl2` earns 0.23 in its first episode, and 0.60 at best.
-
-`learned-optimizer` is not among them: it takes forty minutes to train on lives as long as these.
 """,
 }
 
