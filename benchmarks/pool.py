@@ -2,8 +2,8 @@
 
     python benchmarks/pool.py
 
-An action pushes one way in one half of the tasks and the other way in the other. Writes
-`benchmarks/results/pool.json`: what each member earns in a greedy episode in either half, and the best for each task.
+An action pushes one way in one half of the tasks and the other way in the other. Writes `benchmarks/results/pool.json`:
+what each member earns in a greedy episode in either half, and the best for each task.
 And of the best member of either half, what it is charged there and in the other half, by the error of returns and by
 the TD error, when itself acts and when the other does: a meta-model that predicts charges can be no better than these.
 Of mazes, where tasks are not of a few kinds: what the best member for each earns, and in how many one finds the goal.

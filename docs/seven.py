@@ -267,7 +267,8 @@ def row(entry: dict[str, Any], name: str) -> list[str]:
     low, high = test["area_ci95"]
     speed = test["steps_to_enough"]
     told = "in training" if entry["tested"] else TOLD[entry["privileged"]]
-    told = {"shuffled": f"wrongly, {told}", "misled": f"{told}, there wrongly"}.get(name.split(", ")[-1], told)
+    if entry["shuffled"] or entry["misled"]:
+        told = f"wrongly, {told}" if entry["shuffled"] else f"{told}, there wrongly"
     seconds, flops = np.median(entry["train_seconds"]), entry["train_flops"]
     millions = float(f"{entry['train_steps'] / 1e6:.2g}")
     spent = [f"{millions:g} M", f"{seconds:.0f}", f"{flops / 1e12:.2g}"]

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptax.config import replaced
 from adaptax.core.env import Environment
 from adaptax.core.evaluate import examine
 from adaptax.core.lifetime import born, live_phase
@@ -245,9 +244,8 @@ def test_it_converges_to_the_values_of_a_tabular_mdp():
     """Off-policy from random actions, through noise in rewards and by chance from state to state."""
     env, discount = TabularMDP(states=4, actions=2), 0.8
     task = env.tasks.test(jax.random.key(1))
-    learner = DQN(epsilon_steps=1e9, discount=discount, inner_lr=1e-3, huber=100.0, batch=256, replay=20_000)
-    learner = replaced(learner, {"phases": 1, "steps": 20_000, "target_every": 1, "polyak": 0.05}, "learner")
-    learner = learner.bind(env.spec())
+    fields: dict[str, Any] = {"phases": 1, "steps": 20_000, "replay": 20_000, "epsilon_steps": 1e9, "batch": 256}
+    learner = DQN(**fields, discount=discount, huber=100.0, target_every=1, polyak=0.05).bind(env.spec())
     now = lived(learner, env, task)
     best = np.zeros((4, 2))
     for _ in range(200):
