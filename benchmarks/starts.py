@@ -3,7 +3,7 @@
     python benchmarks/starts.py maze                    # everything that is compared there
     python benchmarks/starts.py cartpole hyper-dqn dqn  # some of it
 
-Trains each entry with three seeds by its preset, lets it live on test tasks to a budget of environment steps, and
+Trains each entry with an arena's seeds by its preset, lets it live on test tasks to a budget of environment steps, and
 writes `benchmarks/results/starts-ARENA.json`, entry by entry: the curve of greedy returns, the steps to nine tenths of
 the oracle, the area under the curve, the same on the ood split, and what training and adaptation cost.
 """
@@ -54,6 +54,7 @@ class Arena(NamedTuple):
     steps: int  # budget in a new task
     presets: dict[str, str]  # learner -> its preset, where that is not the default
     entries: tuple[str, ...]
+    seeds: int = SEEDS
 
     def preset(self, entry: Entry) -> str:
         """The preset that an entry is trained by."""
@@ -112,7 +113,7 @@ ARENAS = {
         POLICIES,
         (*LEARNERS, "selector, charged for TD errors", *SHUFFLED),
     ),
-    "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000, POLICIES | {"hyper-dqn": "rooms-4"}, LEARNERS),
+    "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000, POLICIES | {"hyper-dqn": "rooms-4"}, LEARNERS, 1),
     "cartpole": Arena(
         "cartpole", {}, 10_000, {}, tuple(name for name in ENTRIES if name != "selector, charged for TD errors")
     ),
@@ -237,10 +238,9 @@ def compare(name: str, entry_name: str) -> dict[str, Any]:
     """Trains and measures one entry in an arena."""
     entry = ENTRIES[entry_name]
     arena = ARENAS[name]._replace(steps=entry.steps or ARENAS[name].steps)
-    seeds = 1 if name == "maze-4" else SEEDS
     pair = Pair(entry.learner, arena.env, arena.fields, "", preset=arena.preset(entry), changed=entry.changed)
     other = Shuffled(ax.make(arena.env, **arena.fields))
-    runs = [trained(pair, seed, other if entry.shuffled else None) for seed in range(seeds)]
+    runs = [trained(pair, seed, other if entry.shuffled else None) for seed in range(arena.seeds)]
     first = runs[0][0]
     learner = first.learner.bind(first.env.spec(), first.settings.meta_steps)
     made = entry._asdict() | {"meta_steps": first.settings.meta_steps, "privileged": learner.privileged}
@@ -251,7 +251,7 @@ def compare(name: str, entry_name: str) -> dict[str, Any]:
     spent["train_steps"] = first.history[-1]["env_steps"]
     test = partial(measured, arena, [run for run, _ in runs], tested=entry.tested, env=other if entry.misled else None)
     found = {split: test(split) for split in ("test", "ood")}
-    return made | {"seeds": seeds} | spent | found
+    return made | {"seeds": arena.seeds} | spent | found
 
 
 def main() -> None:
