@@ -1,12 +1,13 @@
 """A learned optimiser against the best rates of Adam and RMSProp: as trained, wider, longer, and where it breaks.
 
-    python benchmarks/optimizers.py
+    python benchmarks/optimizers.py cartpole  # or maze-4
 
-Deep Q-learning from fresh weights on cart-poles nobody has seen, judged by the area under its curve. Each rate of Adam
-and RMSProp is tried on validation tasks, for each width and length of life anew; the best is tested. The learned
-optimiser has one setting for all, that of its preset. Writes `benchmarks/results/optimizers.json`.
+Deep Q-learning from fresh weights in tasks nobody has seen, judged by the area under its curve. Each rate of Adam and
+RMSProp is tried on validation tasks, for each width and length of life anew; the best is tested. The learned optimiser
+has one setting for all, that of its preset. Writes `benchmarks/results/optimizers-ARENA.json`.
 """
 
+import argparse
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -20,16 +21,15 @@ from adaptax.inner.td import TD
 from adaptax.learners.dqn import DQN
 from adaptax.ops.optimise import lenient
 from adaptax.ops.statistics import bootstrap_mean, nanmean
+from adaptax.runs import values_of
 from learning import CACHE, Pair, trained, write
 from starts import ARENAS, SEEDS, areas, lives
 
 RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-CELLS = {"as trained": (64, 10_000), "twice as wide": (128, 10_000), "twice as long": (64, 20_000)}
-WIDTHS = (16, 32, 64, 128, 256)
-STEPS = {"validation": {64: 20_000}, "test": {64: 40_000}}  # width -> steps of a life, where more than SHORT
-SHORT = 10_000
+CELLS = {"as trained": (64, 1), "twice as wide": (128, 1), "twice as long": (64, 2)}  # width; lives, in budgets
+WIDTHS = {"cartpole": (16, 32, 64, 128, 256), "maze-4": (64, 128)}
+LONGEST = 40_000  # steps of lives of 64 units on test tasks
 TASKS = 100
-ALIKE = ("steps", "n_step", "huber", "warm_up")  # what else is not by default where the learned optimiser is at work
 SEED = 100  # of rates; results use seeds 0, 1, 2
 
 
@@ -61,50 +61,59 @@ def summary(samples: np.ndarray, name: str = "area") -> dict[str, Any]:
 
 def main() -> None:
     """Finds the rates, tests in three cells, and goes on to where it breaks."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("arena", choices=WIDTHS)
+    name = parser.parse_args().arena
     jax.config.update("jax_compilation_cache_dir", str(CACHE))
-    env = ax.make("cartpole")
-    preset, _ = ax.preset("learned-optimizer", "cartpole")
-    same = {name: getattr(preset, name) for name in ALIKE}
+    arena = ARENAS[name]
+    env = ax.make(arena.env, **arena.fields)
+    preset = values_of(ax.preset("learned-optimizer", arena.env)[0])
+    # the very same deep Q-learning; tasks and phases are of the training
+    same = {field: preset[field] for field in values_of(DQN()).keys() - {"tasks", "phases", "inner_lr"}}
     alone = lambda learner, seed: ax.train(learner, env, meta_steps=1, seed=seed, seeds=1)
     runs = {
-        name: [alone(replaced(plain, same, "learner"), seed) for seed in range(SEEDS)]
-        for name, plain in (("adam", DQN()), ("rmsprop", RMSProp()))
+        optimiser: [alone(replaced(plain, same, "learner"), seed) for seed in range(SEEDS)]
+        for optimiser, plain in (("adam", DQN()), ("rmsprop", RMSProp()))
     }
-    runs["learned"] = [trained(Pair("learned-optimizer", "cartpole", {}, ""), seed)[0] for seed in range(SEEDS)]
+    pair = Pair("learned-optimizer", arena.env, arena.fields, "")
+    runs["learned"] = [trained(pair, seed)[0] for seed in range(SEEDS)]
 
     @cache
-    def lived(name: str, rate: float | None, width: int, split: str = "test") -> Curves:
-        arena = ARENAS["cartpole"]._replace(steps=STEPS[split].get(width, SHORT))
-        some, seed = (runs[name], 1) if split == "test" else (runs[name][:1], SEED)
+    def lived(optimiser: str, rate: float | None, width: int, split: str = "test") -> Curves:
+        steps = arena.steps if width != 64 else LONGEST if split == "test" else 2 * arena.steps
+        some, seed = (runs[optimiser], 1) if split == "test" else (runs[optimiser][:1], SEED)
         fields = {"hidden": width} | ({"inner_lr": rate} if rate else {})
-        curves = Curves(*lives(arena, some, split, seed, fields, TASKS)[:2])
-        print(name, rate, width, split, round(float(curves.area(SHORT).mean()), 2))
+        curves = Curves(*lives(arena._replace(steps=steps), some, split, seed, fields, TASKS)[:2])
+        print(optimiser, rate, width, split, round(float(curves.area(arena.steps).mean()), 4), flush=True)
         return curves
 
     cells = {}
-    for cell, (width, budget) in CELLS.items():
+    for cell, (width, budgets) in CELLS.items():
+        budget = budgets * arena.steps
         cells[cell] = found = {"width": width, "steps": budget, "rates": {}}
         learned = lived("learned", None, width).area(budget)
-        for name in ("adam", "rmsprop"):
-            tried = {rate: lived(name, rate, width, "validation").area(budget).mean() for rate in RATES}
+        for optimiser in ("adam", "rmsprop"):
+            tried = {rate: lived(optimiser, rate, width, "validation").area(budget).mean() for rate in RATES}
             best = max(tried, key=tried.__getitem__)
-            test = lived(name, best, width).area(budget)
-            found["rates"][name] = {rate: float(area) for rate, area in tried.items()}
-            found[name] = {"inner_lr": best} | summary(test) | summary(learned - test, "gain")
+            test = lived(optimiser, best, width).area(budget)
+            found["rates"][optimiser] = {rate: float(area) for rate, area in tried.items()}
+            found[optimiser] = {"inner_lr": best} | summary(test) | summary(learned - test, "gain")
         found["learned"] = summary(learned)
     rate = cells["as trained"]["adam"]["inner_lr"]
     both = (("adam", rate), ("learned", None))
     widths = [
-        {"width": width} | {name: summary(lived(name, rate, width).area(SHORT)) for name, rate in both}
-        for width in WIDTHS
+        {"width": width}
+        | {optimiser: summary(lived(optimiser, rate, width).area(arena.steps)) for optimiser, rate in both}
+        for width in WIDTHS[name]
     ]
     long = {}
-    for name, rate in both:
-        curves = lived(name, rate, 64)
+    for optimiser, rate in both:
+        curves = lived(optimiser, rate, 64)
         low, high = bootstrap_mean(curves.samples)
-        long[name] = {"phase_return": nanmean(curves.samples).round(3).tolist(), "ci95": [low.tolist(), high.tolist()]}
+        mean = nanmean(curves.samples).round(3).tolist()
+        long[optimiser] = {"phase_return": mean, "ci95": [low.tolist(), high.tolist()]}
         long["steps"] = curves.steps.tolist()
-    write("optimizers", {"tasks": TASKS, "cells": cells, "widths": widths, "long": long}, "", "optimizers")
+    write(f"optimizers-{name}", {"tasks": TASKS, "cells": cells, "widths": widths, "long": long}, name, "optimizers")
 
 
 if __name__ == "__main__":

@@ -104,14 +104,14 @@ ENTRIES = {
 POLICIES = dict.fromkeys(("rl2", "multi-task", "maml"), "position")
 # the oracle of a maze is the shortest way
 LEARNERS = tuple(name for name, entry in ENTRIES.items() if entry == Entry(entry.learner) and name != "oracle")
-SHUFFLED = tuple(name for name, entry in ENTRIES.items() if entry.shuffled)
+WRONGLY_TOLD = tuple(name for name, entry in ENTRIES.items() if entry.shuffled or entry.misled)
 ARENAS = {
     "maze": Arena(
         "maze",
         {"rooms": 3, "view": "position"},
         12_000,
         POLICIES,
-        (*LEARNERS, "selector, charged for TD errors", *SHUFFLED),
+        (*LEARNERS, "selector, charged for TD errors", *WRONGLY_TOLD),
     ),
     "maze-4": Arena("maze", {"rooms": 4, "view": "position"}, 20_000, POLICIES | {"hyper-dqn": "rooms-4"}, LEARNERS, 1),
     "cartpole": Arena(

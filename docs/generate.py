@@ -364,7 +364,7 @@ def draw_claims() -> None:
             draw(figure(found), f"claim-{name}.svg")
     for name, found in seven.results(ROOT / "benchmarks" / "results").items():
         draw(seven.starts_figure(found), f"starts-{name}.svg")
-    if found := committed(ROOT / "benchmarks" / "results", "optimizers"):
+    if found := committed(ROOT / "benchmarks" / "results", "optimizers-cartpole"):
         draw(seven.optimizers_figure(found), "optimizers.svg")
 
 
