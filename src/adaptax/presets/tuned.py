@@ -220,7 +220,7 @@ TUNED: dict[tuple[str, str], dict[str, Fields]] = {
         "rooms-4": MAZE_HYPER
         | {
             "inner_lr": 3e-4,
-            "meta_steps": 2400,
+            "meta_steps": 3200,
             "phases": 8,
             "hidden": 32,
             "outer_batch": 96,
