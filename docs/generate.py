@@ -157,8 +157,7 @@ def steps_trained(result: dict[str, Any]) -> int:
     """Environment steps of one training."""
     env = make(result["environment"], **result["environment_fields"])
     learner = make_learner(result["learner"], **result["fields"]).bind(env.spec())
-    phases, steps, copies = learner.schedule()
-    return learner.tasks * phases * steps * copies * result["runs"][0]["meta_steps"]
+    return learner.tasks * learner.schedule().length * result["runs"][0]["meta_steps"]
 
 
 def kind_of_other(kind: str) -> str:

@@ -56,9 +56,11 @@ TOLD = {"always": "in training and in use", "training": "in training", "never": 
 TEXT = """# Seven ways to start a Q-network
 
 Deep Q-learning begins each task with random weights, and knows nothing. Who has solved a thousand tasks of a family
-should begin the next one better. There are seven ways to do that here, all on one inner loop: a Q-network of two
-layers, a replay, a target network and an exploring share of random actions
-([what they share](../src/adaptax/inner/td.py)). They differ in what is carried from task to task:
+should begin the next one better. There are seven ways to do that here. What an agent goes through in one task, from its
+birth on, is a *life* here; training is made of *meta-steps*: many lives in tasks of the training, and one step of what
+they teach. In a life all seven learn by one inner loop: a Q-network of two layers, a replay, a target network and an
+exploring share of random actions ([what they share](../src/adaptax/inner/td.py)). They differ in what is carried from
+task to task:
 
 {ways}
 
@@ -68,10 +70,11 @@ They are compared with
 
 `meta-dqn`, `hyper-dqn` and `metric-dqn` need something to be known of a new task. By default that is its *descriptor*:
 what the family's `describe` says of it, the map of a maze or the physics of a cart. Where nobody can tell, set
-`features` to `statistics` or `encoder`: then each life begins with a phase of random steps, and these tell. (A *phase*
-is a stretch of steps at whose end an agent is judged: where nothing else is said, 200 steps on the cart-pole, and 120
-in mazes of 3 rooms a side.) With `exploring` there are more such phases; from the second on, the network acts that was
-made from the steps so far.
+`features` to `statistics` (second moments of observations, actions and rewards) or `encoder` (a network that was
+trained to read them): then each life begins with a phase of random steps, and these tell. (A *phase* is a stretch of
+steps at whose end an agent is judged: where nothing else is said, 200 steps on the cart-pole, and 120 in mazes of 3
+rooms a side.) With `exploring` there are more such phases; from the second on, the network acts that was made from the
+steps so far.
 
 ```
 adaptax train hyper-dqn cartpole --out runs/told                        # told what the cart is like
@@ -268,10 +271,14 @@ def row(entry: dict[str, Any], name: str) -> list[str]:
     speed = test["steps_to_enough"]
     told = "in training" if entry["tested"] else TOLD[entry["privileged"]]
     if entry["shuffled"] or entry["misled"]:
-        told = f"wrongly, {told}" if entry["shuffled"] else f"{told}, there wrongly"
+        told = f"wrongly, {told}" if entry["shuffled"] else "rightly in training, wrongly in use"
     seconds, flops = np.median(entry["train_seconds"]), entry["train_flops"]
     millions = float(f"{entry['train_steps'] / 1e6:.2g}")
     spent = [f"{millions:g} M", f"{seconds:.0f}", f"{flops / 1e12:.2g}"]
+    if entry["tested"] or entry["misled"]:
+        spent = [f"as `{entry['learner']}`", "", ""]
+    if entry["learner"] == "dqn":
+        spent = ["nothing", "", ""]
     return [
         VARIANTS.get(name, f"`{name}`"),
         told,
@@ -279,7 +286,7 @@ def row(entry: dict[str, Any], name: str) -> list[str]:
         "not reached" if speed is None else f"{speed:,}",
         "" if entry.get("steps") else f"{test['area']:.3g} ({low:.3g} to {high:.3g})",
         "" if entry.get("steps") else f"{ood['area']:.3g}",
-        *(spent if entry["learner"] != "dqn" else ["nothing", "", ""]),
+        *spent,
         f"{entry['life_flops'] / 1e9:.2g}",
         f"{test['seconds_a_life']:.2g}",
     ]
@@ -363,7 +370,7 @@ is the difference in the same tasks, with its interval.
   difference beyond one training's uncertainty. It seems that not the steps limit this curve, but what has been met by
   then.
 - **It breaks in the long run.** After 1,500 steps it earns 48 more than Adam, from 3,500 to 12,000 some 5 less, and
-  again a little less behind 24,000. Its gradient comes from unrolls of 75 updates, which ask what a step does soon: so
+  again a little less beyond 24,000. Its gradient comes from unrolls of 75 updates, which ask what a step does soon: so
   it learned to make large ones, and not to make smaller ones late. The *speed* of `learned-optimizer` in the table
   above is that of this plateau, which lies at nine tenths of the oracle.
 
@@ -398,15 +405,17 @@ NOTES = {
   each task earns 176. It is at nine tenths after 2,400, 600 and 200 steps; what the slow seed lacks is not the choice
   but the pool, whose members earn 163 and 130 there in what they own. More members share the lives of one kind, and are
   no better: areas of 192 with two, 187 with four, 188 with eight (validation tasks, one seed).
-- **What members are charged for decides who is chosen.** The member is chosen whose errors, of one kind or another, are
-  expected to be least: these it is charged for. A return is what the actions of whoever acted led to: while
-  the wrong member acts, it is low, and the member that knows the task expected more than one that expects to fall. Of
-  the best members of either half, the one that owns the task is charged less for its TD error in 23 of 24 cases, for
-  the error of returns in 17, and often by a few per cent. Charged for returns, pools learn as much (their best members
-  earn 168, 200 and 183) and are used worse: 100 after 200 steps, and nine tenths no sooner than from scratch. Where
-  rewards are rare it is the other way round: who expects nothing has no TD error, and a member that expects nothing
-  goes nowhere. In mazes pools that are charged for TD errors use twice as many members and are at nine tenths after
-  11,760 steps, those charged for returns after 8,280; that is within one seed's luck, for no member serves there.
+- **What members are charged for decides who is chosen**: the one whose errors are expected to be least. Errors of
+  returns mislead here, for a return is what the actions of whoever acted led to: while the wrong member acts, it is
+  low, and the member that knows the task expected more than one that expects to fall. Of the best members of either
+  half, the one that owns the task is charged less for its TD error in 23 of 24 cases, for the error of returns in 17,
+  and often by a few per cent. Charged for returns, pools learn as much (their best members earn 168, 200 and 183) and
+  are used worse: 100 after 200 steps, and nine tenths no sooner than from scratch. TD errors mislead where reward is
+  rare: who expects nothing makes none. In a corridor of which only the far end pays, such a member is charged less than
+  one that knows the way, and would be chosen and go nowhere ([worked out in a
+  test](../tests/learners/test_selector.py)). So it depends on the tasks, and `loss` says which. On mazes, where it
+  should matter, we cannot show it: no member serves there, and pools charged for TD errors are at nine tenths after
+  11,760 steps, those charged for returns after 8,280, which is within one seed's luck.
 - **A pool can be of policies**, which are charged for how unlikely they find what paid. Both of the two are used, and
   what they earn is 137 after 200 steps; but no TD learning goes on from a policy, and there it stays.
 - **Memory is the rival.** `rl2` is told nothing and learns no Q-network: within its first episode it finds out what
@@ -462,7 +471,7 @@ here:
   size, at 0.31 with 2,400 meta-steps in place of 1,500, and at 0.44 with eight phases in a training life in place of
   one: there are 100,352 maps, and few lives of one phase meet the goal. With both it earned 0.63 in these test mazes,
   and with 3,200 meta-steps, as it stands here, 0.71. In mazes of the training it is no better: it has not learned all
-  yet, and would with more than these fifteen minutes.
+  yet, and fifteen minutes of training are what it was given.
 - `meta-dqn`, trained as for 3 rooms, begins at -0.46, and learns on to an area of 0.51: between scratch and
   `hyper-dqn`.
 - **A library does not hold so many maps.** `metric-dqn` with 2,560 entries begins at -0.87, its tries find little, and
@@ -481,7 +490,7 @@ ADVICE = """| what you have | begin with |
 | none, but many tasks to train on | `hyper-dqn` with `features` set to `statistics` (presets called `not-told`) |
 | such numbers in training only: the simulator knows, the plant does not say | the same; or `meta-dqn`, `search` `td` |
 | no numbers, and few steps to train with | `warm-start` with its average (`rate` 0.1), or `q-init` by Reptile |
-| tasks of a few kinds, and no steps to spare for exploring at random | `selector` |
+| tasks of a few kinds, and not even a first phase to spare for random actions | `selector`, or `rl2` |
 | described tasks, of which those that were solved are kept anyway | `metric-dqn` |
 
 All seven choose among actions that can be counted; for others, and where nothing has to be learned off-policy, compare

@@ -23,13 +23,12 @@ from adaptax.core.types import PyTree, Schedule, Step, Task, Transition
 from adaptax.errors import CheckpointError, ConfigError
 from adaptax.evaluation import curve_table, finished, interval_text, number_text, text_of
 from adaptax.fields import Count, Whole
-from adaptax.measure import Samples, draw_tasks, measure, whole_life
+from adaptax.measure import ENDLESS, Samples, draw_tasks, life_of_use, measure
 from adaptax.ops.spaces import Discrete
 from adaptax.ops.statistics import bootstrap_mean, nanmean
 from adaptax.registry import name_of
 from adaptax.runs import Run, elsewhere, opened
 
-ENDLESS = 2**20  # phases: nobody says how long a life in hand will be
 ArrayLike = Any  # whatever numpy makes an array of
 
 
@@ -58,7 +57,7 @@ class Agent:
 
     def __init__(self, learner: Learner, meta: PyTree, schedule: Schedule):
         self.learner, self.meta, self.schedule = traced(learner), meta, schedule
-        self.learns_every = learner.learns_every(schedule._replace(phases=ENDLESS))
+        self.learns_every = learner.learns_every(schedule._replace(phases=ENDLESS, in_use=True))
 
     def begin(
         self, seed: int = 0, descriptor: np.ndarray | None = None, adapted: str | Path | None = None
@@ -352,8 +351,7 @@ def adapt(
     every = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (lives, *np.shape(x))), task)
     every = every if isinstance(env, HostEnvironment) else jax.tree.map(jnp.asarray, every)
     learner = learner if copies is None else in_copies(learner, copies)
-    schedule = whole_life(learner, episodes)
-    schedule = schedule._replace(copies=copies or schedule.copies)
+    schedule = life_of_use(learner, episodes, copies)
     samples, ended = measure(learner, env, meta, every, keys, schedule, None)
     first = jax.tree.map(lambda x: x[:1], kept(ended))  # a life of its own, as `Agent.begin` makes it
     wide = Samples(*(x[None] for x in samples))

@@ -21,7 +21,7 @@ from adaptax.core.types import PyTree, Schedule, Task
 from adaptax.errors import ConfigError
 from adaptax.fields import Count, Whole
 from adaptax.learners.random import Random
-from adaptax.measure import Samples, draw_tasks, measure, stack_seeds, ticks, whole_life
+from adaptax.measure import Samples, draw_tasks, life_of_use, measure, stack_seeds, ticks
 from adaptax.ops.statistics import bootstrap_iqm, bootstrap_mean, iqm, nanmean, paired_difference
 from adaptax.registry import name_of
 from adaptax.runs import Run, elsewhere, opened, values_of
@@ -265,7 +265,7 @@ def evaluate(
     learners, metas = [learners[i] for i in members], jax.tree.map(lambda x: x[members.start : members.stop], metas)
     all_knowing = None if oracle is None else _opened_oracle(oracle, env)
     drawn, keys = draw_tasks(env, split, tasks, seed)
-    schedule = whole_life(learners[0], episodes)
+    schedule = life_of_use(learners[0], episodes)
     samples = _samples(learners, env, metas, drawn, keys, schedule, split)
     values, optimum = comparable_references(learners[0], env, drawn, schedule, split, seed)
     random = cache(lambda: _of_random(learners[0], env, drawn, keys, schedule, split))  # lived only where needed

@@ -15,7 +15,7 @@ from adaptax.core.learner import Learner
 from adaptax.core.lifetime import advance, born
 from adaptax.core.types import PRNGKeys, PyTree, Schedule, Task, Transition
 from adaptax.fields import Count, Whole
-from adaptax.measure import draw_tasks, whole_life
+from adaptax.measure import draw_tasks, life_of_use
 from adaptax.runs import Run, elsewhere, opened
 
 
@@ -58,7 +58,7 @@ def record(
     )
     learners, env, metas = elsewhere(run, env, None, checkpoint)
     drawn, keys = draw_tasks(env, split, tasks, seed)
-    schedule = whole_life(learners[0], episodes)
+    schedule = life_of_use(learners[0], episodes)
     lived = [_lives(learner, env, pick(metas, i), drawn, keys, schedule) for i, learner in enumerate(learners)]
     return Lives(jax.tree.map(np.asarray, drawn), jax.tree.map(lambda *x: np.stack(x), *lived))
 

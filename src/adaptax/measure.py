@@ -1,6 +1,7 @@
 """Measuring lives: from recorded steps to curves per episode, per phase and per environment step."""
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ EXAMINATION = 2**31 - 1  # the place among the keys of a seed that examinations 
 CELLS = 4_000_000  # environment steps examined by one call of the compiled program
 BYTES = 2**30  # of agents in it: a Q-network has a replay in each life
 SIMULATORS = 256  # open at once, where they are Python objects
+ENDLESS = 2**20  # phases: nobody says how long a life in hand will be
 
 
 class Samples(NamedTuple):
@@ -37,6 +39,19 @@ def whole_life(learner: Learner, episodes: int | None = None) -> Schedule:
     """The length of a life that holds `episodes` episodes, or of a training life, if it lasts several meta-steps."""
     schedule = learner.schedule(episodes)
     return schedule if episodes else schedule._replace(phases=schedule.phases * learner.lifespan)
+
+
+def life_of_use(learner: Learner, episodes: int | None = None, copies: int | None = None) -> Schedule:
+    """The same, of a life of use; it warns of one that is over before its learner makes the first update."""
+    schedule = whole_life(learner, episodes)
+    schedule = schedule._replace(copies=copies or schedule.copies, in_use=True)
+    if learner.learns_every(schedule._replace(phases=ENDLESS)) and not learner.learns_every(schedule):
+        warnings.warn(
+            f"a life of {schedule.length} steps is over before {type(learner).__name__} makes its first update: how it "
+            "starts is all that is seen; more episodes, or a smaller warm_up, show how it learns on",
+            stacklevel=3,
+        )
+    return schedule
 
 
 def draw_tasks(env: AbstractEnvironment, split: str, count: int, seed: int) -> tuple[Task, jax.Array]:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import adaptax as ax
 from adaptax import testing
 from adaptax.core.lifetime import born, live_phase
 from adaptax.core.trainer import initial_state, meta_step
@@ -50,7 +51,7 @@ def test_the_first_phase_is_random_and_then_the_network_is_made(learner, feature
     params = jax.tree.map(lambda x: x + 0.1 * jax.random.normal(jax.random.key(1), x.shape), meta.params)
     meta = meta._replace(params=params, updates=jnp.array(10, jnp.int32))
     life = born(learner, ENV, meta, ENV.tasks.test(jax.random.key(2)), jax.random.key(3), learner.copies)
-    schedule = learner.schedule()._replace(phases=9)  # longer than in training
+    schedule = learner.schedule()._replace(phases=9, in_use=True)
     assert learner.schedule().phases == learner.phases + 1 and learner.random_steps == schedule.steps * learner.copies
     first, data = live_phase(learner, ENV, meta, life, schedule, True)
     shares = np.bincount(np.asarray(data.action).ravel(), minlength=5) / data.action.size
@@ -74,7 +75,7 @@ def test_each_phase_that_explores_adds_to_what_is_known_and_a_new_network_is_mad
     meta = learner.init(jax.random.key(0))._replace(updates=jnp.array(10, jnp.int32))
     meta = meta._replace(params=jax.tree.map(lambda x: x + 0.3, meta.params))
     life = born(learner, ENV, meta, ENV.tasks.test(jax.random.key(2)), jax.random.key(3), learner.copies)
-    schedule, phases = learner.schedule()._replace(phases=9), []
+    schedule, phases = learner.schedule()._replace(phases=9, in_use=True), []
     assert learner.random_steps == 3 * schedule.steps * learner.copies
     for come in range(4):
         before = life.agent.inner
@@ -170,3 +171,15 @@ def test_a_life_that_ends_before_it_learns_is_refused():
 def test_who_is_told_its_task_does_not_explore():
     (said,) = bound(MetaDQN, exploring=3).problems()
     assert said == "exploring is 3, and who is told its task does not explore: set it to 1"
+
+
+@pytest.mark.usefixtures("unvalidated")
+def test_a_short_life_is_the_beginning_of_a_longer_one_and_says_if_nothing_is_learned_in_it():
+    run = ax.train(testing.small(MetaDQN(inner_lr=0.05)), ENV, meta_steps=1, seeds=1, log_every=1)
+    assert run.learner.schedule(16) == run.learner.schedule(), "no longer than in training"
+    short, long = (ax.evaluate(run, tasks=20, episodes=n).samples.phase_return[0] for n in (16, 32))
+    assert short.shape == (20, 3) and long.shape == (20, 5)
+    np.testing.assert_array_equal(short, long[:, :3])
+    assert (short[:, 0] != short[:, 2]).any()
+    with pytest.warns(UserWarning, match="240 steps is over before MetaDQN makes its first update"):
+        ax.evaluate(run, tasks=2, episodes=1, learner_fields={"warm_up": 10**6})

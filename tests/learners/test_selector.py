@@ -178,7 +178,7 @@ def alive(learner: Selector, meta: Any) -> Any:
 def test_the_member_of_the_least_predicted_loss_acts_and_td_goes_on_from_it(best):
     learner = bound(choosing_epsilon=0.0, epsilon=0.0, last_epsilon=0.0, warm_up=100, replay=500, inner_lr=1e-12)
     meta = convinced(learner, [1.0, 0.0] if best else [0.0, 1.0])
-    life, longer = alive(learner, meta), learner.schedule()._replace(phases=9)
+    life, longer = alive(learner, meta), learner.schedule()._replace(phases=9, in_use=True)
     pool = [jax.tree.map(lambda x, i=i: x[i], meta.params["pool"]) for i in range(2)]
     first, data = live_phase(learner, ENV, meta, life, longer, True)  # 120 steps
     assert (data.extras.member == best).all()
@@ -250,6 +250,7 @@ SIZES = {"tasks": 32, "members": 2, "hidden": 16, "recurrent": 16, "phases": 1, 
 
 
 @pytest.mark.usefixtures("unvalidated")
+@pytest.mark.filterwarnings("ignore:a life of 100 steps is over before Selector makes its first update")
 @pytest.mark.parametrize("pool", ["q-networks", "policies"])
 def test_each_member_owns_an_end_and_the_past_tells_which(pool):
     """Corridors whose left or right end pays: no member can be good at both.

@@ -61,8 +61,7 @@ def examine_one(
 
     life = born(learner, env, meta, task, key, schedule.copies)
     life, (score, over, could) = jax.lax.scan(phase, life, length=schedule.phases)
-    last = probe(learner, env, meta, life, schedule, split)
-    return Lived(score, over, jnp.append(could, last), life)
+    return Lived(score, over, jnp.append(could, probe(learner, env, meta, life, schedule, split)), life)
 
 
 @eqx.filter_jit

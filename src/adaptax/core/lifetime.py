@@ -204,9 +204,9 @@ def replay(
     Returns:
         The judgements, stacked along a leading axis: one for each phase from `first` on.
     """
-    phases = life.data.reward.shape[0]
+    phases, steps, copies = life.data.reward.shape
     key_adapt = streams(life.key).adapt
-    every = learner.learns_every(Schedule(*life.data.reward.shape))
+    every = learner.learns_every(Schedule(phases, steps, copies))
 
     def adapt(inner: PyTree, data: Transition, k: jax.Array) -> PyTree:
         if every:

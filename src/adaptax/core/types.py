@@ -29,6 +29,7 @@ class Schedule(NamedTuple):
     phases: int
     steps: int
     copies: int
+    in_use: bool = False  # not to train or to validate: some learn on the way only then
 
     @property
     def length(self) -> int:

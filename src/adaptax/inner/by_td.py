@@ -99,7 +99,7 @@ class ByTD(Learner):
 
         Nor does a life of the training that is not there to learn in.
         """
-        if not self.learns_in_training and schedule.phases <= self.schedule().phases:
+        if not (self.learns_in_training or schedule.in_use):
             return 0
         return self.update_every if schedule.length * self.lifespan > self.warm_up else 0
 

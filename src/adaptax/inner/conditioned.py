@@ -41,7 +41,7 @@ class Conditioned(Informed):
 
     G is trained across tasks: the outer loop keeps what many lives recorded and descends
     $\mathrm{mean}_{T, (s, a)} H(Q_{G_\theta(x_T)}(s, a) - y)$ through G, with targets from a slow copy of $\theta$.
-    Lives in training only act; TD learning is for longer ones.
+    Lives of the training only act; TD learning is for those of use.
 
     Attributes:
         lives: Lives that the outer loop keeps.
@@ -52,7 +52,7 @@ class Conditioned(Informed):
         learning_rate: Step size of the outer loop, falling linearly to zero over the training.
         max_gradient: Global norm that outer gradients are clipped to.
         epsilon: Share of random actions at birth, once the training is over.
-        random_until: Part of the training over which this share falls from 1.
+        random_until: Part of the training over which the share of random actions falls from 1 to `epsilon`.
     """
 
     lives: Count = 2000

@@ -24,8 +24,8 @@ class Informed(ByTD):
 
     Attributes:
         phases: Phases of a training life, beside the first one where that is random.
-        features: Where x comes from: the task's descriptor, or the first phases of a life, of whose steps fixed
-            statistics are taken or which a learned encoder reads.
+        features: What a task is known by: its descriptor; or the first phases of a life, of whose steps fixed
+            statistics are taken or which a learned encoder reads, one after the other.
         exploring: How many such phases there are. In the first one actions are random; in the others the network acts
             (mostly: `epsilon`) that the steps so far call for, and after each it is made anew from all of them.
     """

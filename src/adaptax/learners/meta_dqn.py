@@ -44,7 +44,7 @@ class MetaDQN(Conditioned):
         search: How z is searched in a new task, where its descriptor is known in training alone.
         starts: Places that the search begins at.
         search_steps: Steps from each. Many starts with one step serve as well as few with many.
-        search_lr: $\alpha$; z is in standard deviations over tasks.
+        search_lr: $\alpha$, the size of these steps; z is in standard deviations over tasks.
 
     References:
         Schaul, Horgan, Gregor & Silver, 2015, "Universal Value Function Approximators", ICML (a value function that

@@ -79,16 +79,18 @@ class MetricDQN(Informed):
     task will do as j did here. So after a failure it goes on with an entry that is unlike the one that failed.
 
     Weighted sums of networks mean something only if these have grown from one start: learned apart, what a unit stands
-    for differs from one to the next. `trained_from` says what lives in training start from.
+    for differs from one to the next. `trained_from` says what lives in training start from. While the library is empty
+    a life begins with fresh random weights.
 
     Attributes:
         phases: Phases of a training life in which its task is learned.
+        exploring: Phases before, in which a life that is not told its task finds it out by random actions.
         tries: Entries that a training life tries before.
         near: How often an entry is tried that seems good for the task, and not just any.
         library: L, entries kept.
         neighbours: Nearest entries that are averaged.
         attempts: Phases in which a life of use tries entries before it learns; with one neighbour.
-        temperature: $\tau$, in standard deviations of what tries earn.
+        temperature: $\tau$, how little the nearest entry is preferred, in standard deviations of what tries earn.
         trained_from: What a training life learns from: one network for all lives, one of its own, or the entry that
             was tried last.
         asymmetric: Whether the distance there and back may differ; see `nn.siamese`.
@@ -266,8 +268,7 @@ class MetricDQN(Informed):
         """Entries are tried as they are."""
         rule = self.rule(meta)
         trying = (lived >= self.random_steps) & (lived < rule.random_steps)
-        before = rule.explored(lived) if training(meta) else super().explored_share(meta, lived)
-        return jnp.where(trying, 0.0, jnp.where(lived < self.random_steps, before, rule.explored(lived)))
+        return jnp.where(trying, 0.0, rule.explored(lived))
 
     def adapt(self, meta: Meta, inner: Learning, data: Transition, key: PRNGKey) -> Learning:
         """In training the next entry to be tried, and then what the task is learned from; in use the best one."""

@@ -39,9 +39,9 @@ class QInit(ByTD):
     values are is known better at its end than at any step on the way.
 
     Attributes:
-        method: One of these.
-        td_steps: k.
-        td_lr: $\alpha$.
+        method: How the start is trained: one of these.
+        td_steps: k, steps of TD learning from a start before it is judged.
+        td_lr: $\alpha$, the size of these steps.
         learning_rate: $\beta$, the step size of Adam, falling linearly to zero over the training.
         rate: $\epsilon$ of Reptile, falling in the same way.
         max_gradient: Global norm that outer gradients are clipped to.

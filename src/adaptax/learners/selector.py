@@ -82,17 +82,18 @@ class Selector(ByTD):
     Watkins' $Q(\lambda)$ under a slow copy of each, by Huber's loss in units of `huber`; policies by weighted
     log-likelihood.
 
-    A life that is longer than those of the training goes on by deep Q-learning: when `warm_up` steps have been lived,
-    from the Q-network whose predicted losses were least in sum. With policies the choice of a member is all.
+    A life of use goes on by deep Q-learning: when `warm_up` steps have been lived, from the Q-network whose predicted
+    losses were least in sum. Lives of the training only act. With policies the choice of a member is all.
 
     Attributes:
         tasks: Tasks in a meta-step.
         phases: Phases of a training life, in which nothing is learned but who acts.
         pool: What the members are.
-        members: n.
+        members: n, models in the pool.
         loss: What Q-networks are charged for; policies are charged for their likelihood, whatever it says.
         weighting: $\kappa$ of policies: how much more it weighs what earned more; 0 imitates all alike.
-        temperature: $\tau$, in standard deviations of how losses differ between members.
+        temperature: $\tau$, how little the member of the least loss is preferred in training, in standard deviations of
+            how losses differ between members.
         losers: Share of each life that goes to all members alike, so that none is left without.
         balanced: Offset losses so that all members get equal parts of the lives in sum.
         trace: $\lambda$ of the targets of Q-networks in the outer loop.
@@ -107,7 +108,7 @@ class Selector(ByTD):
         max_gradient: Global norm that outer gradients are clipped to.
         choosing_epsilon: Share of random actions while members are chosen. Many of them mislead: of returns that they
             lower, a member that expects little has the least error.
-        random_until: Part of the training over which this share falls from 1.
+        random_until: Part of the training over which the share of random actions falls from 1 to `choosing_epsilon`.
         epsilon: Share of random actions when TD learning begins.
 
     References:
