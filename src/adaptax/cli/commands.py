@@ -324,9 +324,9 @@ def list(options: asked.List, changes: Changes) -> str:
     }
     if options.json:
         return to_json(found)
-    lines = []
+    lines, width = [], max(len(name) for entries in found.values() for name in entries)
     for what, entries in found.items():
-        lines += [f"{what}:"] + [f"  {name:<18} {text}" for name, text in entries.items()]
+        lines += [f"{what}:"] + [f"  {name:<{width}} {text}" for name, text in entries.items()]
     return "\n".join(lines)
 
 
