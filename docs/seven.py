@@ -91,7 +91,7 @@ import adaptax as ax
 
 env = ax.make("grid-navigation")
 run = ax.train(ax.HyperDQN(features="statistics"), env, meta_steps=200)
-print(ax.evaluate(run, tasks=16, episodes=20).table())
+print(ax.evaluate(run, tasks=16, episodes=64).table())
 ```
 
 Where returns are far above one, set `huber` to about the largest ([why](learners/dqn.md)); the presets do.
