@@ -63,3 +63,19 @@ def test_presets_are_the_best_that_tuning_found(name, tuning):
             asked = tuning.ARENAS[env].preset(tuning.Entry(learner))
         chosen = values_of(preset(learner, env, asked)[0])
         assert entry["best"].items() <= chosen.items(), learner
+
+
+@pytest.mark.parametrize("name", [name for name in RESULTS if name.startswith("optimizers-")])
+def test_optimisers_were_compared_as_is_asked_for_and_the_best_rate_was_tested(name, benchmarks):
+    optimizers, found = importlib.import_module("optimizers"), RESULTS[name]
+    arena = name.removeprefix("optimizers-")
+    steps = optimizers.ARENAS[arena].steps
+    asked = {cell: (width, budgets * steps) for cell, (width, budgets) in optimizers.CELLS.items()}
+    assert {cell: (of["width"], of["steps"]) for cell, of in found["cells"].items()} == asked
+    assert tuple(part["width"] for part in found["widths"]) == optimizers.WIDTHS[arena]
+    assert found["tasks"] == optimizers.TASKS
+    for of in found["cells"].values():
+        for optimiser, tried in of["rates"].items():
+            rates = {float(rate): area for rate, area in tried.items()}
+            assert rates.keys() == set(optimizers.RATES)
+            assert of[optimiser]["inner_lr"] == max(rates, key=rates.__getitem__)
