@@ -272,13 +272,13 @@ def row(entry: dict[str, Any], name: str) -> list[str]:
     told = "in training" if entry["tested"] else TOLD[entry["privileged"]]
     if entry["shuffled"] or entry["misled"]:
         told = f"wrongly, {told}" if entry["shuffled"] else "rightly in training, wrongly in use"
-    seconds, flops = np.median(entry["train_seconds"]), entry["train_flops"]
-    millions = float(f"{entry['train_steps'] / 1e6:.2g}")
-    spent = [f"{millions:g} M", f"{seconds:.0f}", f"{flops / 1e12:.2g}"]
-    if entry["tested"] or entry["misled"]:
-        spent = [f"as `{entry['learner']}`", "", ""]
     if entry["learner"] == "dqn":
         spent = ["nothing", "", ""]
+    elif entry["tested"] or entry["misled"]:
+        spent = [f"as `{entry['learner']}`", "", ""]
+    else:
+        millions = float(f"{entry['train_steps'] / 1e6:.2g}")
+        spent = [f"{millions:g} M", f"{np.median(entry['train_seconds']):.0f}", f"{entry['train_flops'] / 1e12:.2g}"]
     return [
         VARIANTS.get(name, f"`{name}`"),
         told,
